@@ -1,0 +1,222 @@
+"""What a plugin implements. Nothing here knows a component; `chunkygan.testing` checks a component against it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from chunkygan.types import Feature, Fit, Listener, Noise, Segments, Styles, Window
+
+
+class Generator(nn.Module, ABC):
+    """A frozen image generator with a style space.
+
+    Attributes:
+        resolution: (height, width) of a full picture in pixels.
+        z_dim, w_dim, c_dim: widths of the input latent, of W, and of the class vector (0: unconditional).
+        num_ws: rows of W+.
+        style_dims: channels of each entry of `styles`, in forward order.
+        w_avg: (w_dim,), mean of W.
+    """
+
+    resolution: tuple[int, int]
+    z_dim: int
+    w_dim: int
+    c_dim: int
+    num_ws: int
+    style_dims: tuple[int, ...]
+    w_avg: Tensor
+
+    @abstractmethod
+    def mapping(self, z: Tensor, c: Tensor | None = None, *, truncation: float = 1.0) -> Tensor:
+        """(n, num_ws, w_dim) codes of latents z, (n, z_dim); truncation pulls them towards `w_avg`."""
+
+    @abstractmethod
+    def styles(self, ws: Tensor) -> Styles:
+        """S space of ws, (n, num_ws, w_dim): raw affine outputs in forward order, toRGB included."""
+
+    @abstractmethod
+    def synthesis(
+        self,
+        styles: Styles,
+        *,
+        noise: Noise = "const",
+        size: int | None = None,
+        window: Window | None = None,
+        feature: Feature | None = None,
+    ) -> Tensor:
+        """(n, 3, h, w) pictures, nominally in [-1, 1].
+
+        Args:
+            styles: what `styles` returns, or any S-space code split into layers.
+            noise: how noise inputs are filled.
+            size: stop at the partial sum whose longer side is this many pixels; None: the full picture.
+            window: draw only this rectangle (in pixels of the picture that `size` names); equals the crop of
+                the full picture.
+            feature: features that replace or join those of one layer.
+        """
+
+    @abstractmethod
+    def features(self, styles: Styles, *, noise: Noise = "const") -> list[Tensor]:
+        """Feature maps of all layers in forward order, each (n, c, h, w) at its own resolution."""
+
+    @abstractmethod
+    def noise_maps(self) -> list[Tensor]:
+        """Copies of the stored noise maps, one (h, w) a convolution in forward order."""
+
+
+class LatentSpace(ABC):
+    """A space of codes that decode to a generator's styles. Codes are ``(n, *code_shape)``."""
+
+    def __init__(self, generator: Generator) -> None:
+        self.generator = generator
+
+    @property
+    @abstractmethod
+    def code_shape(self) -> tuple[int, ...]:
+        """Shape of one code, without the batch dimension."""
+
+    @abstractmethod
+    def to_styles(self, codes: Tensor) -> Styles:
+        """Styles of codes; differentiable."""
+
+    @abstractmethod
+    def from_ws(self, ws: Tensor) -> Tensor:
+        """The nearest codes of this space to W+ codes (n, num_ws, w_dim). Lossless where the space allows."""
+
+    @abstractmethod
+    def from_styles(self, styles: Styles) -> Tensor:
+        """The nearest codes of this space to styles of any origin (least squares where it is no inverse)."""
+
+    @abstractmethod
+    def scale(self) -> Tensor:
+        """Standard deviation of the domain's codes, broadcastable to ``code_shape``: the unit of latent noise and
+        of step sizes."""
+
+    def mean(self) -> Tensor:
+        """The mean code, ``code_shape``."""
+        ws = self.generator.w_avg.expand(1, self.generator.num_ws, -1)
+        return self.from_ws(ws)[0]
+
+    def sample(self, n: int, *, rng: torch.Generator, truncation: float = 1.0) -> Tensor:
+        """n random codes of the domain; `rng` lives on the CPU."""
+        z = torch.randn(n, self.generator.z_dim, generator=rng).to(self.generator.w_avg)
+        c = torch.zeros(n, self.generator.c_dim).to(z) if self.generator.c_dim else None
+        return self.from_ws(self.generator.mapping(z, c, truncation=truncation))
+
+    def move(self, codes: Tensor, direction: Tensor, strength: float | Tensor) -> Tensor:
+        """Codes moved along a direction that broadcasts to ``code_shape``."""
+        return codes + strength * direction.to(codes)
+
+
+class MaskGenerator(nn.Module, ABC):
+    """Soft masks that sum to 1, from whatever parameters the module exposes to the optimiser."""
+
+    names: tuple[str, ...]
+
+    @abstractmethod
+    def forward(self) -> Tensor:
+        """(n_images, n_chunks, h, w) in [0, 1], summing to 1 over the chunks at every pixel."""
+
+    def static(self) -> Tensor | None:
+        """(n_images, h, w) in [0, 1]: where the image itself is kept (S_X of Eq. 3); None for nowhere."""
+        return None
+
+
+class Perceptual(nn.Module, ABC):
+    """A perceptual distance whose target side is computed once. `name` tells its network: ``lpips_squeeze``."""
+
+    name: str
+
+    @abstractmethod
+    def features(self, images: Tensor) -> list[Tensor]:
+        """What the distance compares, of images (n, 3, h, w) in [-1, 1]."""
+
+    @abstractmethod
+    def distance(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
+        """(n,) distances of two results of `features`; 0 where they agree."""
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """(n,) distances of images (n, 3, h, w) in [-1, 1]."""
+        return self.distance(self.features(x), self.features(y))
+
+
+class Identity(nn.Module, ABC):
+    """An embedding whose cosine compares identities. `name` tells its network: ``identity_mobilefacenet``."""
+
+    name: str
+
+    @abstractmethod
+    def embed(self, images: Tensor) -> Tensor:
+        """(n, d) unit vectors of aligned images (n, 3, h, w) in [-1, 1]."""
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """(n,) of 1 - cosine, in [0, 2]."""
+        return 1 - (self.embed(x) * self.embed(y)).sum(1)
+
+
+class Inverter(ABC):
+    """Finds codes for the chunks of one image. Inverters chain: `start` may be another inverter's result."""
+
+    @abstractmethod
+    def project(
+        self,
+        target: Tensor,
+        *,
+        generator: Generator,
+        spaces: Sequence[LatentSpace],
+        space_names: Sequence[str],
+        mask_generator: MaskGenerator,
+        perceptual: Perceptual,
+        start: Fit | None = None,
+        seed: int = 0,
+        listeners: Sequence[Listener] = (),
+    ) -> Fit:
+        """The fit of target, (1, 3, h, w) in [-1, 1].
+
+        Args:
+            spaces: one latent space a chunk; `space_names` are their registry names.
+            start: codes (and masks) to begin with, of the same chunks; converted where the space differs.
+            listeners: called after every step.
+        """
+
+
+class Encoder(nn.Module, ABC):
+    """An image encoder that predicts W+ codes."""
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Tensor:
+        """(n, num_ws, w_dim) codes of images (n, 3, h, w) in [-1, 1]."""
+
+
+class Blender(ABC):
+    """Joins a drawn picture and a photo inside a mask."""
+
+    @abstractmethod
+    def blend(self, drawn: Tensor, photo: Tensor, mask: Tensor) -> Tensor:
+        """(n, 3, h, w) in [-1, 1]; equal to photo, bit for bit, where mask (n, h, w) is 0."""
+
+
+class Edit(ABC):
+    """A change of codes with a strength; strength 0 is the identity, bit for bit."""
+
+    @abstractmethod
+    def apply(self, codes: Tensor, space: LatentSpace, strength: float) -> Tensor:
+        """Edited codes, ``(n, *code_shape)``."""
+
+
+__all__ = [
+    "Blender",
+    "Edit",
+    "Encoder",
+    "Generator",
+    "Identity",
+    "Inverter",
+    "LatentSpace",
+    "MaskGenerator",
+    "Perceptual",
+    "Segments",
+]

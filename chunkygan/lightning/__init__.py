@@ -1,0 +1,1 @@
+"""Thin Lightning modules, one a job, and their callbacks."""
