@@ -1,0 +1,43 @@
+# make demo    invert a shipped face chunk by chunk; creates the environment first if it is not there
+# make test    run the tests that need no GPU, browser or long time
+# make check   ruff, mypy and doctests
+# make gpu     everything that wants a GPU: its tests, the trainings, the benchmarks
+# make env     only the environment, in .venv (PYTHON=python3.12 picks the interpreter)
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+DEMO_OUT ?= runs/demo
+
+.PHONY: demo test check gpu env clean
+
+env: $(STAMP)
+
+# torch goes first and alone: resolved beside the others, a range of theirs may bring another build of it.
+$(STAMP): setup.cfg pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(STAMP)
+	$(BIN)/chunkygan invert examples/face_01.png --recipe invert_demo --out $(DEMO_OUT)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -m 'not slow and not gpu and not browser'
+
+# mypy follows no mapped folders, so it reads a tree of links in which they lie where they are imported from.
+check: $(STAMP)
+	$(BIN)/ruff check .
+	rm -rf build/types && mkdir -p build/types/chunkygan
+	ln -s $(CURDIR)/chunkygan/* $(CURDIR)/components $(CURDIR)/recipes build/types/chunkygan/
+	cd build/types && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/setup.cfg -p chunkygan
+	$(BIN)/python -m pytest -q tests/chunkygan/test_doctests.py
+
+gpu: $(STAMP)
+	$(BIN)/python -m pytest -m gpu
+	$(BIN)/chunkygan train train_generator --out runs/gpu/generator
+	$(BIN)/chunkygan train train_perceptual --out runs/gpu/perceptual
+
+clean:
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
