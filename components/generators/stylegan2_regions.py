@@ -1,0 +1,79 @@
+"""Which part of each layer's input a rectangle of the picture depends on. Integers only, one axis at a time.
+
+StyleGAN2 demodulates weights, not activations, so no layer looks at the whole picture: a rectangle can be drawn from
+rectangles, exactly. The upsampling convolution is a stride-2 transposed convolution followed by the 4-tap filter
+[1, 3, 3, 1], padded by one on each side; the picture is upsampled by the same filter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Interval = tuple[int, int]
+"""First index and one past the last."""
+
+
+def clip(interval: Interval, length: int) -> Interval:
+    """The part of an interval that lies in [0, length)."""
+    return max(interval[0], 0), min(interval[1], length)
+
+
+def conv_input(out: Interval) -> Interval:
+    """What a 3-tap convolution reads, its padding included."""
+    return out[0] - 1, out[1] + 1
+
+
+def filter_input(out: Interval) -> Interval:
+    """What the 4-tap filter reads of the transposed convolution's result (2 n + 1 long), padding included."""
+    return out[0] - 1, out[1] + 2
+
+
+def transposed_input(out: Interval) -> Interval:
+    """What a 3-tap stride-2 transposed convolution reads to make out: entry k takes inputs (k - 2) / 2 to k / 2."""
+    return -((2 - out[0]) // 2), (out[1] - 1) // 2 + 1
+
+
+def upsample_input(out: Interval) -> Interval:
+    """What upsampling a picture by 2 reads, its padding included."""
+    return (out[0] - 1) // 2, out[1] // 2 + 1
+
+
+@dataclass(frozen=True)
+class BlockRegions:
+    """One axis of one resolution's block: the intervals each of its steps has to produce.
+
+    Attributes:
+        length: length of the axis at this resolution.
+        inputs: features of the block below (of the constant, for the first block).
+        transposed: result of the transposed convolution, 2 * length_below + 1 long.
+        middle: result of the upsampling convolution.
+        features: result of the second convolution.
+        image: the picture's partial sum.
+    """
+
+    length: int
+    inputs: Interval
+    transposed: Interval
+    middle: Interval
+    features: Interval
+    image: Interval
+
+
+def plan(lengths: list[int], out: Interval) -> list[BlockRegions]:
+    """The intervals of every block, lowest resolution first, that a stretch of the last one needs.
+
+    Args:
+        lengths: the axis at each resolution; each twice the one before.
+        out: the stretch of the picture at the last of them.
+    """
+    regions: list[BlockRegions] = []
+    features = image = out
+    for level in range(len(lengths) - 1, -1, -1):
+        length = lengths[level]
+        middle = clip(conv_input(features), length)
+        below = lengths[level - 1] if level else length
+        transposed = clip(filter_input(middle), 2 * below + 1)
+        inputs = clip(transposed_input(transposed), below) if level else middle
+        regions.append(BlockRegions(length, inputs, transposed, middle, features, image))
+        features, image = inputs, clip(upsample_input(image), below)
+    return regions[::-1]
