@@ -22,9 +22,12 @@ class DomainBackbone(nn.Module):
     a distance takes square roots of the heads, so whoever trains them keeps them non-negative.
 
     Args:
-        widths: channels of each stage; a picture needs at least ``2 ** (len(widths) - 1)`` pixels a side.
+        widths: channels of each stage.
         shift: three numbers taken from the channels of a picture in [-1, 1] before the first stage.
         scale: three numbers that divide the channels after that.
+
+    Attributes:
+        min_size: the smallest side, in pixels, that reaches the last tap.
     """
 
     shift: Tensor
@@ -38,6 +41,7 @@ class DomainBackbone(nn.Module):
     ) -> None:
         super().__init__()
         self.widths = tuple(widths)
+        self.min_size = 2 ** (len(self.widths) - 1)
         self.stages = nn.ModuleList(_stage(c_in, c_out) for c_in, c_out in zip((3, *self.widths), self.widths))
         self.heads = nn.ParameterList([nn.Parameter(torch.ones(width)) for width in self.widths])
         self.register_buffer("shift", torch.tensor(shift).reshape(3, 1, 1), persistent=False)
