@@ -1,0 +1,39 @@
+"""The components that ship: kind -> {name: ("module:Class", "one line")}. Data only; nothing here is imported."""
+
+from __future__ import annotations
+
+CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
+    "generator": {
+        "stylegan2": (
+            "chunkygan.components.generators.stylegan2:StyleGAN2",
+            "StyleGAN2 of any resolution and width, in plain PyTorch",
+        ),
+    },
+    "latent_space": {
+        "w": ("chunkygan.components.latent_spaces.w:W", "one row of W for all layers"),
+        "w_plus": ("chunkygan.components.latent_spaces.w_plus:WPlus", "one row of W for every layer"),
+        "s": ("chunkygan.components.latent_spaces.s:S", "the channels that the affine layers give, toRGB included"),
+    },
+    "inverter": {
+        "optimization": (
+            "chunkygan.components.inverters.optimization:Optimization",
+            "fits the codes of all chunks together by gradient descent",
+        ),
+    },
+    "mask_generator": {
+        "single": ("chunkygan.components.mask_generators.single:Single", "one chunk: the whole image"),
+        "painted": ("chunkygan.components.mask_generators.painted:Painted", "masks from picture files or an array"),
+    },
+    "perceptual": {
+        "lpips": ("chunkygan.components.perceptual.lpips:Lpips", "LPIPS with alex, vgg, squeeze or the domain's network"),
+    },
+    "identity": {
+        "mobilefacenet": (
+            "chunkygan.components.identity.mobilefacenet:MobileFaceNet",
+            "cosine of MobileFaceNet embeddings of aligned faces",
+        ),
+    },
+    "dataset": {
+        "procfaces": ("chunkygan.components.datasets.procfaces:ProcFaces", "faces that a renderer draws from parameters"),
+    },
+}
