@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from chunkygan.types import Feature, Fit, Listener, Noise, Segments, Styles, Window
+from chunkygan.types import Feature, Fit, Listener, Noise, Styles, Window
 
 
 class Generator(nn.Module, ABC):
@@ -19,6 +20,7 @@ class Generator(nn.Module, ABC):
         z_dim, w_dim, c_dim: widths of the input latent, of W, and of the class vector (0: unconditional).
         num_ws: rows of W+.
         style_dims: channels of each entry of `styles`, in forward order.
+        style_rows: the row of W+ that feeds each entry of `styles`.
         w_avg: (w_dim,), mean of W.
     """
 
@@ -28,6 +30,7 @@ class Generator(nn.Module, ABC):
     c_dim: int
     num_ws: int
     style_dims: tuple[int, ...]
+    style_rows: tuple[int, ...]
     w_avg: Tensor
 
     @abstractmethod
@@ -107,6 +110,11 @@ class LatentSpace(ABC):
         c = torch.zeros(n, self.generator.c_dim).to(z) if self.generator.c_dim else None
         return self.from_ws(self.generator.mapping(z, c, truncation=truncation))
 
+    def direction(self, ws: Tensor) -> Tensor:
+        """What a direction of W, (w_dim,), or W+, (num_ws, w_dim), is in this space; ``code_shape``."""
+        origin = self.generator.w_avg.expand(1, self.generator.num_ws, -1)
+        return (self.from_ws(origin + ws.to(origin)) - self.from_ws(origin))[0]
+
     def move(self, codes: Tensor, direction: Tensor, strength: float | Tensor) -> Tensor:
         """Codes moved along a direction that broadcasts to ``code_shape``."""
         return codes + strength * direction.to(codes)
@@ -174,6 +182,7 @@ class Inverter(ABC):
         start: Fit | None = None,
         seed: int = 0,
         listeners: Sequence[Listener] = (),
+        state: Path | None = None,
     ) -> Fit:
         """The fit of target, (1, 3, h, w) in [-1, 1].
 
@@ -181,6 +190,7 @@ class Inverter(ABC):
             spaces: one latent space a chunk; `space_names` are their registry names.
             start: codes (and masks) to begin with, of the same chunks; converted where the space differs.
             listeners: called after every step.
+            state: file in which an unfinished fit is kept; where it exists, that fit goes on.
         """
 
 
@@ -206,17 +216,3 @@ class Edit(ABC):
     @abstractmethod
     def apply(self, codes: Tensor, space: LatentSpace, strength: float) -> Tensor:
         """Edited codes, ``(n, *code_shape)``."""
-
-
-__all__ = [
-    "Blender",
-    "Edit",
-    "Encoder",
-    "Generator",
-    "Identity",
-    "Inverter",
-    "LatentSpace",
-    "MaskGenerator",
-    "Perceptual",
-    "Segments",
-]

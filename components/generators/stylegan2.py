@@ -122,6 +122,7 @@ class StyleGAN2(Generator):
         self.synthesis_network = Synthesis((const_size[0], const_size[1]), channels, w_dim, conv_clamp)
         self.resolution = self.blocks[-1].size
         self.num_ws = 2 * levels
+        self.style_rows = _style_rows(levels)
         self.style_dims = tuple(layer.affine.weight.shape[0] for layer in self._styled_layers())
 
     @property
@@ -146,14 +147,7 @@ class StyleGAN2(Generator):
 
     def styles(self, ws: Tensor) -> Styles:
         check_shape(ws, "n rows w_dim", name="ws", rows=self.num_ws, w_dim=self.w_dim)
-        return [layer.affine(ws[:, row]) for layer, row in zip(self._styled_layers(), self.style_rows())]
-
-    def style_rows(self) -> list[int]:
-        """The row of W+ that feeds each entry of `styles`: a toRGB layer shares its row with the next block."""
-        rows = [0, 1]
-        for level in range(1, len(self.blocks)):
-            rows += [2 * level - 1, 2 * level, 2 * level + 1]
-        return rows
+        return [layer.affine(ws[:, row]) for layer, row in zip(self._styled_layers(), self.style_rows)]
 
     def synthesis(
         self,
@@ -293,6 +287,14 @@ def _levels(resolution: int, const: int) -> int:
     if const << (levels - 1) != resolution or levels < 1:
         raise ShapeError(f"resolution must be {const} times a power of two; got {resolution}")
     return levels
+
+
+def _style_rows(levels: int) -> tuple[int, ...]:
+    """A toRGB layer shares its row with the upsampling convolution of the next resolution."""
+    rows = [0, 1]
+    for level in range(1, levels):
+        rows += [2 * level - 1, 2 * level, 2 * level + 1]
+    return tuple(rows)
 
 
 def _check_window(window: Window, size: tuple[int, int]) -> None:
