@@ -88,6 +88,8 @@ def read_config(metadata: Mapping[str, str]) -> dict[str, Any]:
         config = json.loads(metadata["config"]) if "config" in metadata else {k: _value(metadata[k]) for k in metadata}
     except json.JSONDecodeError as error:
         raise WeightsError(f"metadata key 'config' is no JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise WeightsError(f"metadata key 'config' must hold an object; got {config!r}")
     missing = [key for key in ("widths", "shift", "scale", "net") if key not in config]
     if config.get("kind") != KIND or missing:
         raise WeightsError(
