@@ -1,0 +1,54 @@
+"""Lightning's Trainer as this project uses it: no files, no chatter, any device."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, IterableDataset
+
+
+def trainer_options(accelerator: str = "auto", devices: int | str = 1, precision: str = "32-true") -> dict[str, Any]:
+    """What a recipe's `trainer` section may set; the names and values are Lightning's.
+
+    Args:
+        accelerator: ``"auto"``, ``"cpu"``, ``"gpu"``, ``"mps"`` ...
+        devices: how many.
+        precision: ``"32-true"``, ``"bf16-mixed"`` ...
+    """
+    return {"accelerator": accelerator, "devices": devices, "precision": precision}
+
+
+def quiet_trainer(*, steps: int, callbacks: Sequence[pl.Callback], **options: Any) -> pl.Trainer:
+    """A Trainer that stops after a number of optimiser steps and writes nothing by itself."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"pytorch_lightning\..*")
+    warnings.filterwarnings("ignore", message=".*lightning.*", category=FutureWarning)
+    return pl.Trainer(
+        max_steps=steps,
+        callbacks=list(callbacks),
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        inference_mode=False,
+        **options,
+    )
+
+
+class _Ticks(IterableDataset[torch.Tensor]):
+    """Nothing, forever: a fit's data is its target."""
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        tick = torch.zeros(())
+        while True:
+            yield tick
+
+
+def ticks() -> DataLoader[torch.Tensor]:
+    """A loader for a module that needs no data; the Trainer's `max_steps` ends it."""
+    return DataLoader(_Ticks(), batch_size=None)

@@ -1,0 +1,164 @@
+"""Codes of all chunks found jointly by gradient descent on Eq. 2."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from chunkygan.components.inverters.start import bank_codes, converted_codes, mean_codes
+from chunkygan.errors import ProjectionError
+from chunkygan.interfaces import Generator, Inverter, LatentSpace, MaskGenerator, Perceptual
+from chunkygan.lightning.chunk_fit import ChunkFit, Problem, Settings
+from chunkygan.lightning.fit_callbacks import SaveState, StopOnPlateau, Tell
+from chunkygan.lightning.trainer import quiet_trainer, ticks
+from chunkygan.shapes import check_shape
+from chunkygan.types import Codes, Fit, Listener, Segments
+
+FRUGAL_PIXELS = 4_000_000  # chunks times pixels above which activations are not kept: some GiB at 1024 px
+
+
+class Optimization(Inverter):
+    """Adam on the codes of all chunks, and on the masks where they can move.
+
+    Args:
+        steps: optimiser steps.
+        lr: step size of the codes, in standard deviations of their latent space.
+        mask_lr: step size of the mask generator's own code.
+        rampup, rampdown: shares of the steps in which the step size rises and falls.
+        start: ``"mean"``, or ``"bank"``: for every chunk the best of `bank_samples` samples.
+        bank_samples, bank_truncation: how many samples, and how far they are pulled to the mean.
+        latent_noise: noise on the codes at the first step, in standard deviations; fades out.
+        latent_noise_until: share of the steps after which it is gone.
+        perceptual, l2: weights of the perceptual distance and of the mean squared difference.
+        dispersion: weight of the codes' spread, lambda_reg of Eq. 2 (the paper: 0 or 1).
+        fit_noise: fit the generator's noise maps too; they are saved with the projection.
+        noise_regularisation: weight of their self-correlation.
+        patience: stop when the mean loss of so many steps is hardly better than that of as many before; null: never.
+        min_improvement: what counts as better, as a share.
+        memory: ``"joint"`` keeps all chunks' activations, ``"frugal"`` those of one chunk for one more forward
+            pass, ``"auto"`` chooses by size.
+
+    Source: ChunkyGAN, Eq. 2; schedules after the projector in NVlabs/stylegan2-ada-pytorch.
+    """
+
+    def __init__(
+        self,
+        steps: int = 100,
+        lr: float = 0.1,
+        mask_lr: float = 0.02,
+        rampup: float = 0.05,
+        rampdown: float = 0.25,
+        start: Literal["mean", "bank"] = "mean",
+        bank_samples: int = 256,
+        bank_truncation: float = 0.7,
+        latent_noise: float = 0.05,
+        latent_noise_until: float = 0.75,
+        perceptual: float = 1.0,
+        l2: float = 0.0,
+        dispersion: float = 0.0,
+        fit_noise: bool = False,
+        noise_regularisation: float = 1e5,
+        patience: int | None = None,
+        min_improvement: float = 0.005,
+        memory: Literal["auto", "joint", "frugal"] = "auto",
+        trainer: dict[str, Any] | None = None,
+    ) -> None:
+        self.settings = dict(
+            steps=steps, lr=lr, mask_lr=mask_lr, rampup=rampup, rampdown=rampdown, latent_noise=latent_noise,
+            latent_noise_until=latent_noise_until, perceptual=perceptual, l2=l2, dispersion=dispersion,
+            noise_regularisation=noise_regularisation, fit_noise=fit_noise,
+        )  # fmt: skip
+        self.start, self.bank_samples, self.bank_truncation = start, bank_samples, bank_truncation
+        self.patience, self.min_improvement, self.memory = patience, min_improvement, memory
+        self.trainer = trainer or {}
+
+    def project(
+        self,
+        target: Tensor,
+        *,
+        generator: Generator,
+        spaces: Sequence[LatentSpace],
+        space_names: Sequence[str],
+        mask_generator: MaskGenerator,
+        perceptual: Perceptual,
+        start: Fit | None = None,
+        seed: int = 0,
+        listeners: Sequence[Listener] = (),
+        state: Path | None = None,
+    ) -> Fit:
+        check_shape(target, "1 3 h w", name="target", h=generator.resolution[0], w=generator.resolution[1])
+        if not torch.isfinite(target).all():
+            raise ProjectionError("the target holds numbers that are not finite")
+        segments = _segments(mask_generator)
+        codes = self._start_codes(target, generator, spaces, space_names, segments, start, seed)
+        fit = ChunkFit(
+            Problem(target, generator, spaces, perceptual), mask_generator, codes, self._settings(segments),
+            noise=None if start is None else start.noise, seed=seed,
+        )  # fmt: skip
+        self._run(fit, listeners, state)
+        return _result(fit, space_names)
+
+    def _start_codes(
+        self,
+        target: Tensor,
+        generator: Generator,
+        spaces: Sequence[LatentSpace],
+        space_names: Sequence[str],
+        segments: Segments,
+        start: Fit | None,
+        seed: int,
+    ) -> list[Tensor]:
+        if start is not None:
+            codes = converted_codes(start.codes, generator, spaces, space_names)
+            if not all(torch.isfinite(code).all() for code in codes):
+                raise ProjectionError("the start's codes hold numbers that are not finite")
+            return codes
+        if self.start == "mean":
+            return mean_codes(spaces)
+        return bank_codes(
+            target, generator, spaces, segments,
+            samples=self.bank_samples, truncation=self.bank_truncation, seed=seed,
+        )  # fmt: skip
+
+    def _settings(self, segments: Segments) -> Settings:
+        drawn = float((segments.masks > 0).sum())
+        frugal = self.memory == "frugal" or (self.memory == "auto" and drawn > FRUGAL_PIXELS)
+        return Settings(**self.settings, frugal=frugal)  # type: ignore[arg-type]
+
+    def _run(self, fit: ChunkFit, listeners: Sequence[Listener], state: Path | None) -> None:
+        callbacks: list[pl.Callback] = [Tell(listeners)]
+        if self.patience:
+            callbacks.append(StopOnPlateau(self.patience, self.min_improvement))
+        if state is not None:
+            callbacks.append(SaveState(state))
+        trainer = quiet_trainer(steps=fit.settings.steps, callbacks=callbacks, **self.trainer)
+        resume = state if state is not None and state.exists() else None
+        try:
+            trainer.fit(fit, ticks(), ckpt_path=resume, weights_only=True)
+        except SystemExit as interrupted:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from interrupted
+
+
+def _segments(mask_generator: MaskGenerator) -> Segments:
+    with torch.no_grad():
+        static = mask_generator.static()
+        return Segments(mask_generator()[0], mask_generator.names, None if static is None else static[0])
+
+
+@torch.no_grad()
+def _result(fit: ChunkFit, space_names: Sequence[str]) -> Fit:
+    segments = fit.segments()
+    static = None if segments.static is None else segments.static.cpu()
+    return Fit(
+        codes=Codes(tuple(code.detach().cpu() for code in fit.codes()), tuple(space_names)),
+        segments=Segments(segments.masks.detach().cpu(), segments.names, static),
+        noise=tuple(value.detach().cpu() for value in fit.noise) or None,
+        mask_state={name: value.detach().cpu() for name, value in fit.mask_generator.named_parameters()},
+        history=tuple({name: float(value) for name, value in row.items()} for row in fit.history),
+        steps=len(fit.history),
+    )
