@@ -32,6 +32,9 @@ KINDS: dict[str, str] = {
 }
 """Kind -> the name of its folder and, after ``chunkygan.``, of its entry point group."""
 
+BUILT_IN = "the built-in catalogue"
+"""Origin of the components that ship."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -42,7 +45,7 @@ class Entry:
         name: what a recipe calls it.
         target: ``"module:Attribute"``, imported when it is asked for, or the class or factory itself.
         summary: one line for `chunkygan list`; may be empty.
-        origin: whose it is: ``built in``, ``package NAME VERSION``, or the module or file that registered it.
+        origin: whose it is: `BUILT_IN`, ``package NAME VERSION``, or the file that registered it.
     """
 
     kind: str
@@ -158,7 +161,7 @@ def _built_in(kind: str) -> list[Entry]:
     from chunkygan.components.catalogue import CATALOGUE
 
     return [
-        Entry(kind, name, target, summary, "the built-in catalogue")
+        Entry(kind, name, target, summary, BUILT_IN)
         for name, (target, summary) in CATALOGUE.get(kind, {}).items()
     ]
 
@@ -187,7 +190,9 @@ def _clash(a: Entry, b: Entry) -> str:
 
 def _is_same(a: Entry, b: Entry) -> bool:
     def place(target: Any) -> Any:
-        return target if isinstance(target, str) else (target.__module__, getattr(target, "__qualname__", ""))
+        if isinstance(target, str):
+            return target
+        return getattr(target, "__module__", None), getattr(target, "__qualname__", repr(target))
 
     return a.origin == b.origin and place(a.target) == place(b.target)
 
@@ -195,6 +200,9 @@ def _is_same(a: Entry, b: Entry) -> bool:
 def _resolve(target: Any) -> Any:
     if not isinstance(target, str):
         return target
+    from chunkygan._torchvision import ensure_importable
+
+    ensure_importable()
     module, _, attribute = target.partition(":")
     value: Any = importlib.import_module(module)
     for part in attribute.strip().split(".") if attribute else ():

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chunkygan.errors import WeightsError
-from chunkygan.files import replacing
+from chunkygan.files import atomic_write
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,16 +62,11 @@ def write_safetensors(
     Raises:
         WeightsError: the disk is full or the place cannot be written.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     # Copies, since the format refuses tensors that share memory.
     whole = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    try:
-        with replacing(path) as temporary:
-            save_file(whole, temporary, metadata=dict(metadata or {}))
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"cannot write {path}: {error}; is the disk full, or the folder read-only?") from error
+    atomic_write(path, lambda file: file.write(save(whole, metadata=dict(metadata or {}))), error=WeightsError)
 
 
 def _existing(path: str | os.PathLike[str]) -> Path:
@@ -101,12 +97,13 @@ def _load_restricted(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "Unsupported" in str(error) or "not an allowed" in str(error) or "GLOBAL" in str(error):
-            raise WeightsError(
-                f"{path} asks for code to be run, or holds more than tensors and plain values; it was not opened. "
-                f"Save only its state dict, or convert it. ({_first_line(error)})"
-            ) from error
-        raise WeightsError(f"{path} is damaged or no weight file: {_first_line(error)}") from error
+        asked = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if asked is None:
+            raise WeightsError(f"{path} is damaged or no weight file") from error
+        raise WeightsError(
+            f"{path} holds more than tensors and plain values: it asks for {asked[1]}, which could run code, and was not "
+            "opened. Save only its state dict where you trust it, and use that"
+        ) from error
     except Exception as error:   # whatever a damaged file makes of the reader
         raise WeightsError(f"{path} is damaged or no weight file: {_first_line(error)}") from error
 

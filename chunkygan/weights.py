@@ -148,10 +148,12 @@ def _find_known(entry: Weights) -> Path:
     for folder in folders:
         if (folder / entry.file).is_file():
             return folder / entry.file
-    get = f"get it from {entry.page}" if entry.page else "it ships with the project: install chunkygan again"
+    remedy = f"get it from {entry.page} and put it into {folders[0]}" if entry.page else (
+        "it belongs to the project: install chunkygan again"
+    )
     raise WeightsError(
         f"weights '{entry.name}' ({entry.what}) are missing: no file {entry.file} in {_listed(folders)}; "
-        f"{get}, and put it into {folders[0]} (licence: {entry.licence})"
+        f"{remedy} (licence: {entry.licence})"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
     "generator": {
         "stylegan2": (
-            "chunkygan.components.generators.stylegan2:StyleGAN2",
+            "chunkygan.components.generators.stylegan2_files:stylegan2",
             "StyleGAN2 of any resolution and width, in plain PyTorch",
         ),
     },

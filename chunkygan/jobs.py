@@ -1,0 +1,83 @@
+"""What each job's recipe may say at its top level. Data only: recipes are checked against it, commands read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+REQUIRED = object()
+"""The default of a key that a recipe, or its domain, must set."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """One top-level key of a job.
+
+    Args:
+        kind: the registry kind of the component it names; None for other keys.
+        many: ``"list"`` or ``"map"`` where it holds several components.
+        section: ``"module:callable"`` whose signature the section's keys must fit.
+        injected: arguments of `section` that the framework fills.
+        type: annotation of a plain value.
+        default: what an absent key means.
+        nullable: whether ``null`` may be said to go without.
+    """
+
+    kind: str | None = None
+    many: Literal["list", "map"] | None = None
+    section: str | None = None
+    injected: tuple[str, ...] = ()
+    type: Any = None
+    default: Any = REQUIRED
+    nullable: bool = False
+
+
+INJECTED: dict[str, tuple[str, ...]] = {
+    "generator": ("device",),
+    "latent_space": ("generator", "device"),
+    "encoder": ("generator", "device"),
+    "inverter": ("generator", "device", "seed"),
+    "mask_generator": ("generator", "size", "image", "classes", "device"),
+    "seg_head": ("generator", "classes", "device"),
+    "perceptual": ("device",),
+    "identity": ("device",),
+    "edit": ("generator", "device"),
+    "blender": ("device",),
+    "dataset": ("seed", "device"),
+}
+"""Kind -> constructor arguments that the framework fills in where a component asks for them; no recipe sets them."""
+
+_COMMON = {
+    "job": Key(type=str),
+    "plugins": Key(type=list[str], default=[]),
+    "domain": Key(type=str, default=None, nullable=True),
+    "seed": Key(type=int, default=0),
+}
+
+
+def _training(module: str) -> dict[str, Key]:
+    injected = ("out_dir", "seed", "dataset", "domain")
+    return {
+        **_COMMON,
+        "dataset": Key(kind="dataset"),
+        "training": Key(section=f"{module}:train", injected=injected, default={}),
+    }
+
+
+JOBS: dict[str, dict[str, Key]] = {
+    "invert": {
+        **_COMMON,
+        "generator": Key(kind="generator"),
+        "latent_space": Key(kind="latent_space", default={"name": "w_plus"}),
+        "chunk_spaces": Key(kind="latent_space", many="map", default={}),
+        "mask_generator": Key(kind="mask_generator", default={"name": "single"}),
+        "inverter": Key(kind="inverter", default={"name": "optimization"}),
+        "perceptual": Key(kind="perceptual"),
+        "identity": Key(kind="identity", default=None, nullable=True),
+        "trainer": Key(section="chunkygan.lightning.trainer:trainer_options", default={}),
+        "output": Key(section="chunkygan.inversion:OutputOptions", default={}),
+    },
+    "train_generator": _training("chunkygan.lightning.generator_training"),
+    "train_perceptual": _training("chunkygan.lightning.perceptual_training"),
+}
+"""Job -> its keys, in the order in which a resolved recipe is written."""

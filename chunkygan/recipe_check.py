@@ -1,0 +1,97 @@
+"""Everything that is wrong with a recipe, at once: each problem with its key path, what is allowed, a near match."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from chunkygan import registry, signatures
+from chunkygan.errors import ComponentError
+from chunkygan.jobs import INJECTED, JOBS, REQUIRED, Key
+from chunkygan.wording import did_you_mean, known
+
+
+def check(data: dict[str, Any]) -> list[str]:
+    """The problems of a recipe's content, one line each; empty where there are none.
+
+    Imports the components that it names, to compare its keys with the arguments of their constructors.
+    """
+    job = data.get("job")
+    if job is None:
+        return [f"job: is required; {known(JOBS)}"]
+    if not isinstance(job, str) or job not in JOBS:
+        return [f"job: there is no job {job!r}; {known(JOBS)}{did_you_mean(str(job), JOBS)}"]
+    keys, found = JOBS[job], []
+    for name in data:
+        if isinstance(name, str) and name not in keys:
+            found.append(f"{name}: a recipe for '{job}' has no such key; {known(keys)}{did_you_mean(name, keys)}")
+    for name, key in keys.items():
+        if name in data:
+            found += _check_key(data[name], key, name)
+        elif key.default is REQUIRED:
+            found.append(f"{name}: is required by '{job}'{_remedy(key)}")
+    return found
+
+
+def _remedy(key: Key) -> str:
+    if key.kind is None:
+        return ""
+    return f"; name a {key.kind}, {{name: ...}}, or a domain that has one"
+
+
+def _check_key(value: Any, key: Key, path: str) -> list[str]:
+    if value is None and key.nullable:
+        return []
+    if key.kind and key.many:
+        return _check_several(value, key, path)
+    if key.kind:
+        return _check_component(value, key.kind, path)
+    if key.section:
+        return _check_section(value, key, path)
+    if not signatures.fits(value, key.type):
+        return [f"{path}: must be {signatures.described(key.type)}; got {value!r}"]
+    return []
+
+
+def _check_several(value: Any, key: Key, path: str) -> list[str]:
+    assert key.kind is not None
+    if key.many == "list" and isinstance(value, list):
+        items = [(f"{path}[{index}]", spec) for index, spec in enumerate(value)]
+    elif key.many == "map" and isinstance(value, dict):
+        items = [(f"{path}.{name}", spec) for name, spec in value.items()]
+    else:
+        return [f"{path}: must be a {key.many} of {key.kind} components; got {value!r}"]
+    return [problem for where, spec in items for problem in _check_component(spec, key.kind, where)]
+
+
+def _check_component(spec: Any, kind: str, path: str) -> list[str]:
+    if not isinstance(spec, dict):
+        return [f"{path}: must be a {kind}, {{name: ..., argument: value}}; got {spec!r}"]
+    name = spec.get("name")
+    if not isinstance(name, str):
+        names = registry.names(kind)
+        return [f"{path}.name: is required, the name of a {kind}; {known(names)}" + (f"; got {name!r}" if name else "")]
+    try:
+        component = registry.get(kind, name)
+    except ComponentError as error:
+        return [f"{path}.name: {error}"]
+    values = {key: value for key, value in spec.items() if key != "name"}
+    return _check_arguments(values, component, name, path, INJECTED[kind])
+
+
+def _check_section(value: Any, key: Key, path: str) -> list[str]:
+    assert key.section is not None
+    if not isinstance(value, dict):
+        return [f"{path}: must be a map of options; got {value!r}"]
+    module, _, attribute = key.section.partition(":")
+    if not value:
+        return []   # nothing to compare; saves an import
+    target = getattr(importlib.import_module(module), attribute)
+    return _check_arguments(value, target, f"'{path}'", path, key.injected)
+
+
+def _check_arguments(
+    values: dict[str, Any], target: Callable[..., Any], what: str, path: str, injected: tuple[str, ...]
+) -> list[str]:
+    return signatures.problems(values, target, what=what, path=path, injected=injected)
