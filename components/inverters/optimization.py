@@ -6,16 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
 from chunkygan.components.inverters.start import bank_codes, converted_codes, mean_codes
 from chunkygan.errors import ProjectionError
 from chunkygan.interfaces import Generator, Inverter, LatentSpace, MaskGenerator, Perceptual
+from chunkygan.lightning import fitting
 from chunkygan.lightning.chunk_fit import ChunkFit, Problem, Settings
-from chunkygan.lightning.fit_callbacks import SaveState, StopOnPlateau, Tell
-from chunkygan.lightning.trainer import quiet_trainer, ticks
 from chunkygan.shapes import check_shape
 from chunkygan.types import Codes, Fit, Listener, Segments
 
@@ -100,7 +98,10 @@ class Optimization(Inverter):
             Problem(target, generator, spaces, perceptual), mask_generator, codes, self._settings(segments),
             noise=None if start is None else start.noise, seed=seed,
         )  # fmt: skip
-        self._run(fit, listeners, state)
+        fitting.run(
+            fit, listeners=listeners, patience=self.patience, min_improvement=self.min_improvement,
+            state=state, trainer=self.trainer,
+        )  # fmt: skip
         return _result(fit, space_names)
 
     def _start_codes(
@@ -129,19 +130,6 @@ class Optimization(Inverter):
         drawn = float((segments.masks > 0).sum())
         frugal = self.memory == "frugal" or (self.memory == "auto" and drawn > FRUGAL_PIXELS)
         return Settings(**self.settings, frugal=frugal)  # type: ignore[arg-type]
-
-    def _run(self, fit: ChunkFit, listeners: Sequence[Listener], state: Path | None) -> None:
-        callbacks: list[pl.Callback] = [Tell(listeners)]
-        if self.patience:
-            callbacks.append(StopOnPlateau(self.patience, self.min_improvement))
-        if state is not None:
-            callbacks.append(SaveState(state))
-        trainer = quiet_trainer(steps=fit.settings.steps, callbacks=callbacks, **self.trainer)
-        resume = state if state is not None and state.exists() else None
-        try:
-            trainer.fit(fit, ticks(), ckpt_path=resume, weights_only=True)
-        except SystemExit as interrupted:  # what Lightning makes of Ctrl-C
-            raise KeyboardInterrupt from interrupted
 
 
 def _segments(mask_generator: MaskGenerator) -> Segments:
