@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from chunkygan._torchvision import ensure_importable
 from chunkygan.errors import WeightsError
-from chunkygan.weights import find, read_state_dict
+from chunkygan.weights import find, read_state_dict, search_path
 
 MODELS_PAGE = "https://download.pytorch.org/models/"
 SHIFT = (-0.030, -0.088, -0.188)
@@ -113,16 +113,14 @@ def _find_published(net: str) -> Path:
     Raises:
         WeightsError: nowhere.
     """
-    cache = Path(torch.hub.get_dir()) / "checkpoints"
+    folders = [*search_path(), Path(torch.hub.get_dir()) / "checkpoints"]
     files = PUBLISHED[net].files
-    for name in files:
-        if (cache / name).is_file():
-            return cache / name
-        try:
-            return find(name)
-        except WeightsError:
-            continue
+    for folder in folders:
+        for name in files:
+            if (folder / name).is_file():
+                return folder / name
     raise WeightsError(
-        f"lpips_{net} needs torchvision's ImageNet weights, {' or '.join(files)}: not in {cache} and not among the "
-        f"checkpoints. Get {MODELS_PAGE}{files[0]} and put it into either place, or name the file: weights: PATH"
+        f"lpips_{net} needs torchvision's ImageNet weights, {' or '.join(files)}: in none of "
+        f"{', '.join(map(str, folders))}. Get {MODELS_PAGE}{files[0]} and put it into {folders[0]}, or name the file: "
+        "weights: PATH"
     )

@@ -16,6 +16,8 @@ from chunkygan.errors import ComponentError, ShapeError, WeightsError
 
 DATA = Path(__file__).parents[2] / "data"
 NETS = ["alex", "squeeze", "vgg"]
+# The package builds its networks with an argument that torchvision has renamed.
+pytestmark = pytest.mark.filterwarnings("ignore:.*'(pretrained|weights)'.*:UserWarning:torchvision")
 
 
 @pytest.fixture(scope="module")
