@@ -1,0 +1,92 @@
+"""Drawn faces as a data set: every item is known from its seed, and no item of one split is in the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from chunkygan.errors import ComponentError
+
+from .procfaces_parameters import COUNT, FaceParameters, parameters_from_normal
+from .procfaces_render import Rendering, render
+
+SPLITS = ("train", "test")
+
+
+def normals_from_latent(z: Tensor) -> Tensor:
+    """The (n, COUNT) normals behind the faces of latents z, (n, z_dim) with z_dim >= COUNT.
+
+    A fixed rotation mixes the latents, so that no coordinate of z is an attribute. Like StyleGAN2's
+    mapping network it sees only the direction of z.
+    """
+    n, width = z.shape
+    if width < COUNT:
+        raise ComponentError(f"z_dim must be at least {COUNT}, the number of a face's parameters; got {width}")
+    generator = torch.Generator().manual_seed(20210)
+    turn, _ = torch.linalg.qr(torch.randn(width, width, generator=generator, dtype=torch.float64))
+    direction = z * z.square().mean(1, keepdim=True).clamp(min=1e-8).rsqrt()
+    return direction @ turn[:, :COUNT].to(z)
+
+
+def parameters_from_latent(z: Tensor) -> FaceParameters:
+    """The faces of latents z, (n, z_dim)."""
+    return parameters_from_normal(normals_from_latent(z))
+
+
+class ProcFaces(Dataset[dict[str, Tensor]]):
+    """Faces drawn when they are asked for, item by item or many at once with `rendering`.
+
+    Args:
+        resolution: pixels a side.
+        seed: which faces; the same seed draws the same ones on every machine's CPU, to rounding.
+        count: how many there are.
+        split: "train" or "test".
+        z_dim: width of the latents the faces come from.
+        supersampling: samples per pixel and side.
+
+    Raises:
+        ComponentError: no such split, or no items.
+    """
+
+    def __init__(
+        self,
+        resolution: int = 128,
+        seed: int = 0,
+        count: int = 1000,
+        split: str = "train",
+        z_dim: int = 64,
+        supersampling: int = 2,
+    ) -> None:
+        if split not in SPLITS:
+            raise ComponentError(f"split must be one of {', '.join(SPLITS)}; got {split!r}")
+        if count < 1:
+            raise ComponentError(f"count must be at least 1; got {count}")
+        self.resolution, self.seed, self.count, self.split = resolution, seed, count, split
+        self.z_dim, self.supersampling = z_dim, supersampling
+
+    def __len__(self) -> int:
+        return self.count
+
+    def latents(self, indices: Sequence[int]) -> Tensor:
+        """Standard normal latents (n, z_dim) of the items: each has a generator of its own."""
+        generator = torch.Generator()
+        drawn = []
+        for index in indices:
+            generator.manual_seed(2 * (self.seed * 10**9 + index) + SPLITS.index(self.split))
+            drawn.append(torch.randn(self.z_dim, generator=generator))
+        return torch.stack(drawn)
+
+    def rendering(self, indices: Sequence[int]) -> Rendering:
+        """The pictures of the items and the truth about them."""
+        return render(parameters_from_latent(self.latents(indices)), self.resolution, supersampling=self.supersampling)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        """`image`, `labels`, `masks`, `attributes`, `identity` as in `Rendering` without the first axis, and `z`."""
+        if not 0 <= index < self.count:
+            raise IndexError(index)
+        drawn = self.rendering([index])
+        names = ("image", "labels", "masks", "attributes", "identity")
+        return {name: getattr(drawn, name)[0] for name in names} | {"z": self.latents([index])[0]}

@@ -1,0 +1,63 @@
+"""Drawn faces on disk as bytes, so that a training that sees each many times draws it once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .procfaces import ProcFaces
+from .procfaces_parameters import ATTRIBUTE_NAMES
+
+
+class FaceCache:
+    """Pictures, label maps, latents and attributes of the first items of a data set, in memory-mapped files.
+
+    Another process may go on filling the folder while this one reads what is there.
+
+    Args:
+        folder: made if it is not there.
+        faces: what to draw; a folder holds one data set.
+    """
+
+    def __init__(self, folder: Path, faces: ProcFaces) -> None:
+        self.folder, self.faces = folder, faces
+        folder.mkdir(parents=True, exist_ok=True)
+        n, size = len(faces), faces.resolution
+        self.images = self._map("images", np.uint8, (n, 3, size, size))
+        self.labels = self._map("labels", np.uint8, (n, size, size))
+        self.z = self._map("z", np.float32, (n, faces.z_dim))
+        self.attributes = self._map("attributes", np.float32, (n, len(ATTRIBUTE_NAMES)))
+        self._done = folder / "done.txt"
+
+    def __len__(self) -> int:
+        """How many items are there by now."""
+        return int(self._done.read_text() or 0) if self._done.exists() else 0
+
+    def fill(self, until: int | None = None, at_once: int = 64) -> None:
+        """Draws what is missing of the first `until` items (None: all), a few at a time."""
+        for start in range(len(self), until or len(self.faces), at_once):
+            self._draw(range(start, min(start + at_once, until or len(self.faces))))
+
+    def batch(self, indices: Tensor) -> dict[str, Tensor]:
+        """`image` (n, 3, h, w) in [-1, 1], `labels` (n, h, w) int64, `z` and `attributes` of items."""
+        rows = indices.numpy()
+        image = torch.from_numpy(self.images[rows]).float().div_(127.5).sub_(1)
+        labels = torch.from_numpy(self.labels[rows]).long()
+        z, attributes = torch.from_numpy(self.z[rows]), torch.from_numpy(self.attributes[rows])
+        return {"image": image, "labels": labels, "z": z, "attributes": attributes}
+
+    def _draw(self, items: range) -> None:
+        drawn, rows = self.faces.rendering(items), slice(items.start, items.stop)
+        self.images[rows] = drawn.image.add(1).mul(127.5).round().byte().numpy()
+        self.labels[rows] = drawn.labels.byte().numpy()
+        self.z[rows] = self.faces.latents(items).numpy()
+        self.attributes[rows] = drawn.attributes.numpy()
+        self._done.write_text(str(items.stop))
+
+    def _map(self, name: str, kind: type, shape: tuple[int, ...]) -> np.memmap:
+        path = self.folder / f"{name}.bin"
+        fresh = not path.exists() or path.stat().st_size != int(np.prod(shape)) * np.dtype(kind).itemsize
+        return np.memmap(path, dtype=kind, mode="w+" if fresh else "r+", shape=shape)

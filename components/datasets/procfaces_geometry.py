@@ -1,0 +1,207 @@
+"""The head as a surface: rotated, seen by an aligned camera, met by one ray for every pixel.
+
+Coordinates are x to the picture's right, y down and z towards the viewer. The head's own axes are
+the same for a face that looks straight ahead; its centre is between the ears at the eyes' height.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .procfaces_colour import bump, edge, ridge, smoothstep
+from .procfaces_parameters import FaceParameters
+
+DEPTH = 0.80  # half the depth of the skull, in head units
+EYE_HEIGHT = 0.02
+_EYES_IN_PICTURE = -0.01  # of the picture's height, from its middle: where FFHQ's alignment puts them
+_EYES_TO_MOUTH = 0.222  # of the picture's height
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Where each pixel's ray runs.
+
+    Attributes:
+        rotation: (n, 3, 3), head to camera axes.
+        x, y: (n, h, w) in camera coordinates, head units.
+        sample: (n, 1, 1) distance of neighbouring rays, in head units.
+        fine: (n, 1, 1) half a pixel of the finished picture, in head units: what soft edges are measured by.
+    """
+
+    rotation: Tensor
+    x: Tensor
+    y: Tensor
+    sample: Tensor
+    fine: Tensor
+
+    def project(self, point: tuple[Tensor | float, ...]) -> tuple[Tensor, Tensor, Tensor]:
+        """Camera coordinates, each (n, 1, 1), of a point in the head's coordinates."""
+        return _turn(self.rotation, point)
+
+    def to_head(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Head coordinates of the points at depth z (n, h, w) on the rays."""
+        r = self.rotation[:, :, :, None, None]
+        return (
+            r[:, 0, 0] * self.x + r[:, 1, 0] * self.y + r[:, 2, 0] * z,
+            r[:, 0, 1] * self.x + r[:, 1, 1] * self.y + r[:, 2, 1] * z,
+            r[:, 0, 2] * self.x + r[:, 1, 2] * self.y + r[:, 2, 2] * z,
+        )
+
+
+@dataclass(frozen=True)
+class Surface:
+    """What the rays meet: head coordinates x, y, z, coverage and camera-space normal, (n, h, w) each."""
+
+    x: Tensor
+    y: Tensor
+    z: Tensor
+    cover: Tensor
+    normal: tuple[Tensor, Tensor, Tensor]
+
+
+def mouth_height(p: FaceParameters) -> Tensor:
+    """Height (n, 1, 1) of the line between the lips."""
+    return EYE_HEIGHT + p["nose_length"] + 0.20
+
+
+def _turn(rotation: Tensor, point: tuple[Tensor | float, ...]) -> tuple[Tensor, Tensor, Tensor]:
+    r = rotation[:, :, :, None, None]
+    x, y, z = point
+    turned = [r[:, i, 0] * x + r[:, i, 1] * y + r[:, i, 2] * z for i in range(3)]
+    return turned[0], turned[1], turned[2]
+
+
+def rotation_of(p: FaceParameters) -> Tensor:
+    """(n, 3, 3) from head to camera axes: pitch, then yaw. Roll is the camera's, see `aligned_camera`."""
+    yaw, pitch = p["yaw"].flatten(), p["pitch"].flatten()
+    cy, sy, cp, sp = yaw.cos(), yaw.sin(), pitch.cos(), pitch.sin()
+    rows = [cy, sy * sp, sy * cp, torch.zeros_like(cy), cp, -sp, -sy, cy * sp, cy * cp]
+    return torch.stack(rows, dim=1).reshape(-1, 3, 3)
+
+
+def aligned_camera(p: FaceParameters, resolution: int, supersampling: int) -> Camera:
+    """The camera that FFHQ's alignment would choose, from the face's true landmarks.
+
+    The midpoint of the eyes and the middle of the mouth land on fixed points of the picture, which
+    fixes shift, scale and roll; `roll` turns the picture by the little that a landmark detector
+    leaves over. So a generator finds eyes and mouths always in the same place.
+
+    Args:
+        p: n faces.
+        resolution: pixels a side of the finished picture.
+        supersampling: rays per pixel and side.
+    """
+    rotation, size = rotation_of(p), resolution * supersampling
+    mouth, zero = mouth_height(p), torch.zeros_like(p["yaw"])
+    ex, ey, _ = _turn(rotation, (zero, EYE_HEIGHT, _front(p, EYE_HEIGHT + zero, p["eye_spacing"])))
+    mx, my, _ = _turn(rotation, (zero, mouth, _front(p, mouth, zero)))
+    down_x, down_y = mx - ex, my - ey
+    scale = torch.sqrt(down_x**2 + down_y**2)
+    down_x, down_y = down_x / scale, down_y / scale
+    span = scale / _EYES_TO_MOUTH  # head units across the picture
+    ticks = (torch.arange(size, dtype=zero.dtype, device=zero.device) + 0.5) / size - 0.5
+    u, v = ticks[None, None, :], ticks[None, :, None]
+    c, s = p["roll"].cos(), p["roll"].sin()
+    right, below = span * (c * u + s * v), span * (c * v - s * u - _EYES_IN_PICTURE)
+    x = ex + right * down_y + below * down_x
+    y = ey - right * down_x + below * down_y
+    return Camera(rotation, x, y, span / size, 0.5 * span / resolution)
+
+
+def _front(p: FaceParameters, y: Tensor, x: Tensor) -> Tensor:
+    """z of the smooth head (without nose and so on) at x, y on its front."""
+    width, rest = _profile(p, y)
+    return DEPTH * (rest - (x / width) ** 2).clamp(min=0.01).sqrt()
+
+
+def _profile(p: FaceParameters, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Half-width of the head at height y, and what its height leaves of the ellipsoid's equation."""
+    low = (y / p["chin_length"]).clamp(min=0)
+    high = (-y / 1.02).clamp(min=0)
+    width = p["head_width"] * (1 - p["jaw_taper"] * low.clamp(max=1.0).pow(1.6) - 0.03 * high * high)
+    return width, 1 - low.pow(2.5) - high.pow(2.6)
+
+
+def _relief(p: FaceParameters, x: Tensor, y: Tensor) -> Tensor:
+    """How far (n, h, w) the features stand out of the smooth head, towards the front."""
+    side = x.abs()
+    base = EYE_HEIGHT + p["nose_length"]
+    width = p["nose_width"]
+    down = smoothstep(EYE_HEIGHT - 0.12, base - 0.03, y)
+    bridge = ridge(x / (width * (0.055 + 0.05 * down)))
+    out = bridge * (0.03 + 0.17 * down) * smoothstep(base + 0.07, base - 0.04, y) * smoothstep(-0.25, -0.05, y)
+    out = out + 0.055 * bump((side - 0.095 * width) / 0.055, (y - base + 0.01) / 0.05)
+    out = out - 0.075 * bump((side - p["eye_spacing"] + 0.02) / 0.19, (y - EYE_HEIGHT) / 0.13)
+    out = out + 0.055 * bump((side - p["eye_spacing"]) / 0.12, (y - EYE_HEIGHT) / 0.09)
+    cheek = 0.02 + 0.05 * p["cheeks"] + 0.04 * p["smile"]
+    out = out + cheek * bump((side - 0.37) / 0.20, (y - 0.30) / 0.17)
+    out = out + 0.05 * bump(x / 0.24, (y - mouth_height(p)) / 0.13)
+    return out + 0.06 * bump(x / 0.17, (y - p["chin_length"] + 0.15) / 0.12)
+
+
+def meet_head(p: FaceParameters, camera: Camera, *, steps: int = 4) -> Surface:
+    """Where the rays meet the head: an ellipsoid whose width follows the height, plus its relief.
+
+    The ray meets an ellipsoid in closed form; what depends on the point itself (width at its height,
+    relief) is taken from the last estimate, which settles in a few steps as it changes slowly.
+    """
+    depth = torch.full_like(camera.x, 0.7)
+    relief = torch.zeros_like(depth)
+    for step in range(steps):
+        x, y, z = camera.to_head(depth)
+        new = _relief(p, x, y) if step else relief
+        relief = new if step < 2 else 0.5 * (relief + new)
+        depth, inside = _meet_ellipsoid(p, camera, y, relief, 1.0)
+    x, y, z = camera.to_head(depth)
+    return Surface(x, y, z, _cover(inside, camera), normals(depth, camera.sample))
+
+
+def meet_shell(p: FaceParameters, camera: Camera, thick: Tensor, ends: Tensor) -> Surface:
+    """Where the rays meet what hair is painted on: the smooth head, grown.
+
+    Args:
+        thick: (n, 1, 1) how much larger than the head it is at the crown.
+        ends: (n, 1, 1) height at which it has come down to the skin.
+
+    Returns:
+        The surface, its points shrunk back onto the head.
+    """
+    depth, grow = torch.full_like(camera.x, 0.6), 1 + thick
+    for _ in range(3):
+        _, y, _ = camera.to_head(depth)
+        grow = 1.01 + thick * smoothstep(ends, ends - 0.85, y)
+        depth, inside = _meet_ellipsoid(p, camera, y, torch.zeros_like(depth), grow)
+    x, y, z = camera.to_head(depth)
+    return Surface(x / grow, y / grow, z / grow, _cover(inside, camera), normals(depth, camera.sample))
+
+
+def _meet_ellipsoid(
+    p: FaceParameters, camera: Camera, y: Tensor, relief: Tensor, grow: float | Tensor
+) -> tuple[Tensor, Tensor]:
+    """Depth (n, h, w) of the front crossing and the discriminant, positive where there is one."""
+    r = camera.rotation[:, :, :, None, None]
+    width, rest = _profile(p, y / grow)
+    width = width * grow
+    x0, _, z0 = camera.to_head(torch.zeros_like(camera.x))
+    ax, az, x0, z0 = r[:, 2, 0] / width, r[:, 2, 2] / (DEPTH * grow), x0 / width, (z0 - relief) / (DEPTH * grow)
+    a, b = ax * ax + az * az, ax * x0 + az * z0
+    inside = b * b - a * (x0 * x0 + z0 * z0 - rest)
+    return (inside.clamp(min=1e-4).sqrt() - b) / a, inside
+
+
+def _cover(inside: Tensor, camera: Camera) -> Tensor:
+    """Soft coverage from a field that is positive inside: its value over its slope is a distance."""
+    dy, dx = torch.gradient(inside, dim=(1, 2))
+    slope = torch.sqrt(dx * dx + dy * dy + 1e-8) / camera.sample
+    return edge(2.5 * camera.fine - inside / slope, 1.2 * camera.fine)  # a little in: the rim has no normal
+
+
+def normals(depth: Tensor, sample: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Unit normals (x, y, z) of a depth map (n, h, w), by differences of samples that far apart."""
+    dy, dx = torch.gradient(depth, dim=(1, 2))
+    dx, dy = (dx / sample).clamp(-6, 6), (dy / sample).clamp(-6, 6)
+    length = torch.rsqrt(1 + dx * dx + dy * dy)
+    return -dx * length, -dy * length, length

@@ -1,0 +1,94 @@
+"""From parameters to pictures: lays every part front to back, then averages the supersampling away."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .procfaces_canvas import Canvas
+from .procfaces_colour import mix, to_display
+from .procfaces_features import paint_brows, paint_eyes, paint_mouth, paint_nose
+from .procfaces_geometry import Camera, aligned_camera, meet_head
+from .procfaces_hair import beard_cover, hair_colour, paint_cap, paint_curtain
+from .procfaces_light import Light, face_albedo, face_shade, light_of, lit, shine
+from .procfaces_parameters import FaceParameters
+from .procfaces_scene import paint_background, paint_ears, paint_glasses, paint_neck
+
+_AT_ONCE = 4  # pictures a pass: their layers then stay in the processor's cache
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """Pictures with the truth about them.
+
+    Attributes:
+        image: (n, 3, h, w) in [-1, 1].
+        labels: (n, h, w) int64, index into `CLASSES` of the largest share.
+        masks: (n, 19, h, w) shares of `CLASSES`, summing to 1 at every pixel.
+        attributes: (n, a), columns `ATTRIBUTE_NAMES`, in the units of `RANGES`.
+        identity: (n, d) in [-1, 1], columns `IDENTITY_NAMES`: equal in every shot of one person.
+    """
+
+    image: Tensor
+    labels: Tensor
+    masks: Tensor
+    attributes: Tensor
+    identity: Tensor
+
+
+@torch.no_grad()
+def render(p: FaceParameters, resolution: int = 128, *, supersampling: int = 2) -> Rendering:
+    """Draws faces.
+
+    Args:
+        p: n faces; the device of their values draws.
+        resolution: pixels a side.
+        supersampling: samples per pixel and side, averaged.
+    """
+    drawn = [
+        _draw(FaceParameters(part), resolution, supersampling)
+        for part in p.values.split(_AT_ONCE if p.values.device.type == "cpu" else 256)
+    ]
+    image, masks = torch.cat([d[0] for d in drawn]), torch.cat([d[1] for d in drawn])
+    return Rendering(image, masks.argmax(dim=1), masks, p.attributes(), p.identity())
+
+
+def _draw(p: FaceParameters, resolution: int, supersampling: int) -> tuple[Tensor, Tensor]:
+    camera, light = aligned_camera(p, resolution, supersampling), light_of(p)
+    canvas = Canvas(camera.x)
+    soft = 1.3 * camera.fine
+    hair = hair_colour(p)
+    _draw_head(canvas, p, camera, light, hair, soft)
+    paint_ears(canvas, p, camera, light, soft)
+    paint_curtain_after_neck(canvas, p, camera, light, hair, soft)
+    paint_background(canvas, p, light)
+    image = to_display(functional.avg_pool2d(canvas.light, supersampling))
+    return image, functional.avg_pool2d(canvas.masks, supersampling)
+
+
+def paint_curtain_after_neck(
+    canvas: Canvas, p: FaceParameters, camera: Camera, light: Light, hair: Tensor, soft: Tensor
+) -> None:
+    """Lays neck, long hair and clothes; long hair hangs behind the neck but before the shoulders."""
+    paint_neck(canvas, p, camera, light, soft)
+    paint_curtain(canvas, p, camera, light, hair, soft)
+
+
+def _draw_head(canvas: Canvas, p: FaceParameters, camera: Camera, light: Light, hair: Tensor, soft: Tensor) -> None:
+    """Lays glasses, hair on the skull, the features and the skin."""
+    face = meet_head(p, camera)
+    paint_glasses(canvas, p, camera, face, light, soft)
+    shadow = paint_cap(canvas, p, camera, light, hair, soft)
+    received = lit(light, face.normal) * (face_shade(p, face, light) * (1 - 0.42 * shadow))[:, None]
+    gloss = shine(light, face.normal, 22.0) * (1 - shadow)
+    paint_brows(canvas, p, face, received, hair, soft)
+    paint_eyes(canvas, p, face, light, received, soft)
+    paint_mouth(canvas, p, face, received, gloss, soft)
+    beard = beard_cover(p, face)
+    albedo = mix(face_albedo(p, face), 0.75 * hair + 0.01, 0.93 * beard[:, None])
+    skin = albedo * received + (0.10 * gloss * (1 - beard))[:, None] * light.key
+    paint_nose(canvas, p, face, skin, received, soft)
+    canvas.lay(face.cover, skin, "skin")
