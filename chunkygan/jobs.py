@@ -36,7 +36,7 @@ INJECTED: dict[str, tuple[str, ...]] = {
     "generator": ("device",),
     "latent_space": ("generator", "device"),
     "encoder": ("generator", "device"),
-    "inverter": ("generator", "device", "seed"),
+    "inverter": ("generator", "device", "seed", "trainer"),
     "mask_generator": ("generator", "size", "image", "classes", "device"),
     "seg_head": ("generator", "classes", "device"),
     "perceptual": ("device",),

@@ -128,7 +128,7 @@ def _read_base(name: Any, path: Path) -> tuple[dict[str, Any], list[str]]:
     try:
         base = _read(beside if beside.is_file() else find_recipe(name))
     except RecipeError as error:
-        return {}, [f"base: {error}"]
+        return {}, [f"base: {line}" for line in str(error).splitlines()]
     if "base" in base:
         return {}, [f"base: '{name}' has a base itself ('{base['base']}'); only one level is allowed"]
     return base, []

@@ -22,6 +22,7 @@ from chunkygan.wording import did_you_mean
 __all__ = [
     "Weights",
     "find",
+    "is_present",
     "manifest",
     "read_safetensors",
     "read_state_dict",
@@ -54,6 +55,16 @@ class Weights:
     page: str = ""
     size: int | None = None
     sha256: str | None = None
+
+    @property
+    def origin(self) -> str:
+        """Where to get it, in words."""
+        return self.page or "a new installation of chunkygan"
+
+
+def is_present(entry: Weights) -> bool:
+    """Whether its file is in one of the folders of `search_path`; its content is not looked at."""
+    return any((folder / entry.file).is_file() for folder in search_path())
 
 
 def manifest() -> dict[str, Weights]:
@@ -148,12 +159,9 @@ def _find_known(entry: Weights) -> Path:
     for folder in folders:
         if (folder / entry.file).is_file():
             return folder / entry.file
-    remedy = f"get it from {entry.page} and put it into {folders[0]}" if entry.page else (
-        "it belongs to the project: install chunkygan again"
-    )
     raise WeightsError(
         f"weights '{entry.name}' ({entry.what}) are missing: no file {entry.file} in {_listed(folders)}; "
-        f"{remedy} (licence: {entry.licence})"
+        f"get it from {entry.origin} and put it into {folders[0]} (licence: {entry.licence})"
     )
 
 

@@ -1,0 +1,60 @@
+"""Shows one component: what it is, whose it is, and the arguments that a recipe can give it."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+
+from chunkygan import registry
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("kind", metavar="KIND", help=f"one of {', '.join(registry.KINDS)}")
+    parser.add_argument("name", metavar="NAME", help="as `chunkygan list KIND` shows it")
+
+
+def run(args: argparse.Namespace) -> None:
+    from chunkygan.jobs import INJECTED
+    from chunkygan.signatures import described, signature
+
+    entry = registry.find(args.kind, args.name)
+    component = entry.load()
+    doc = inspect.getdoc(component) or ""
+    print(f"{entry.kind}: {entry.name}\n{_first_paragraph(doc)}\n\nfrom: {entry.origin}, {_place(component)}")
+    explained = _explained(doc)
+    print("\narguments:")
+    shown = [p for p in signature(component).parameters.values() if p.name not in INJECTED[entry.kind]]
+    for parameter in shown:
+        kind = f" ({described(parameter.annotation)})" if parameter.annotation is not None else ""
+        default = "required" if parameter.required else f"default {parameter.default!r}"
+        print(f"  {parameter.name}: {default}{kind}")
+        if parameter.name in explained:
+            print(f"      {explained[parameter.name]}")
+    if not shown:
+        print("  none")
+
+
+def _first_paragraph(doc: str) -> str:
+    return doc.strip().split("\n\n")[0]
+
+
+def _place(component: object) -> str:
+    return f"{getattr(component, '__module__', '?')}.{getattr(component, '__qualname__', '?')}"
+
+
+def _explained(doc: str) -> dict[str, str]:
+    """Argument -> its text in the docstring's ``Args`` section."""
+    _, found, rest = doc.partition("Args:\n")
+    texts: dict[str, str] = {}
+    names: list[str] = []
+    for line in rest.splitlines() if found else ():
+        depth = len(line) - len(line.lstrip())
+        if line.strip() and depth == 0:
+            break   # the next section
+        head, colon, text = line.strip().partition(":")
+        if colon and depth == 4:
+            names = [name.strip() for name in head.split(",")]
+            texts.update(dict.fromkeys(names, text.strip()))
+        else:
+            texts.update({name: f"{texts[name]} {line.strip()}".strip() for name in names})
+    return texts
