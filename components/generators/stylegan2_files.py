@@ -115,13 +115,12 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         metadata, tensors = weight_files.read_safetensors(path)
         if metadata.get("format") == FORMAT:
             return dict(tensors), json.loads(metadata["config"])
-        container: Any = tensors
+        state: State = tensors
     else:
-        container = weight_files.read_state_dict(path)
-    state: State = container.get("g_ema", container)
+        state = weight_files.read_state_dict(path)
     try:
         if is_rosinality(state):
-            state = from_rosinality(state, container.get("latent_avg"))
+            state = from_rosinality(state, state.get("latent_avg"))
         if is_nvidia(state):
             return dict(state), config_of(state)
     except KeyError as error:

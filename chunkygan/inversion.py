@@ -1,0 +1,226 @@
+"""From a picture and a recipe to a projection."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from chunkygan import recipe as recipes
+from chunkygan.build import create
+from chunkygan.errors import RecipeError
+from chunkygan.images import MAX_PIXELS, fit_to, from_pil, read_image
+from chunkygan.interfaces import Generator, Identity, Inverter, LatentSpace, MaskGenerator, Perceptual
+from chunkygan.lightning.trainer import trainer_options
+from chunkygan.loading import frozen
+from chunkygan.metrics import measure
+from chunkygan.projection import Projection
+from chunkygan.recipe import Recipe
+from chunkygan.shapes import check_shape
+from chunkygan.types import Fit, Listener
+from chunkygan.weights import find, sha256
+from chunkygan.wording import did_you_mean, known
+
+Picture = str | os.PathLike[str] | Image.Image | Tensor
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """What `chunkygan invert` writes beside the projection.
+
+    Args:
+        baseline: fit one global W+ code with the same inverter too, and compare.
+        report: write report.png.
+        gif_frames: pictures in progress.gif; 0: none.
+        max_pixels: a picture with more is refused before it is decoded.
+    """
+
+    baseline: bool = False
+    report: bool = True
+    gif_frames: int = 24
+    max_pixels: int = MAX_PIXELS
+
+
+class Inversion:
+    """A recipe's objects, made once and used for any number of pictures.
+
+    Args:
+        recipe: a checked recipe for the job `invert`.
+
+    Raises:
+        WeightsError: weights that the recipe names are missing.
+    """
+
+    def __init__(self, recipe: Recipe) -> None:
+        data = recipe.data
+        self.recipe = recipe
+        self.seed: int = data["seed"]
+        self.output = OutputOptions(**data["output"])
+        self.generator: Generator = frozen(create("generator", data["generator"]))
+        self.perceptual: Perceptual = create("perceptual", data["perceptual"])
+        self.identity: Identity | None = create("identity", data["identity"]) if data["identity"] else None
+        self.inverter: Inverter = create(
+            "inverter", data["inverter"], generator=self.generator, seed=self.seed,
+            trainer=trainer_options(**data["trainer"]),
+        )  # fmt: skip
+
+    def read(self, picture: Picture) -> Tensor:
+        """(1, 3, h, w) at the generator's resolution: a file, PIL image or tensor in [-1, 1], cut and resized."""
+        size = self.generator.resolution
+        if isinstance(picture, Tensor):
+            picture = picture[None] if picture.ndim == 3 else picture
+            check_shape(picture, "1 3 h w", name="image")
+            return fit_to(picture, size)
+        if isinstance(picture, Image.Image):
+            return fit_to(from_pil(picture), size)
+        return read_image(picture, size=size, max_pixels=self.output.max_pixels)
+
+    def masks_for(self, target: Tensor, *, stem: str = "image", masks: Any = None) -> MaskGenerator:
+        """The mask generator for one picture.
+
+        Args:
+            stem: the picture's file name without suffix; ``{stem}`` in the recipe's values is replaced by it.
+            masks: painted masks (array or path) instead of the recipe's mask generator.
+        """
+        spec = {key: _with_stem(value, stem) for key, value in self.recipe.data["mask_generator"].items()}
+        if masks is not None:
+            source = "path" if isinstance(masks, (str, os.PathLike)) else "array"
+            spec = {"name": "painted", source: masks}
+        return create("mask_generator", spec, generator=self.generator, size=self.generator.resolution, image=target)
+
+    def project(
+        self,
+        target: Tensor,
+        mask_generator: MaskGenerator,
+        *,
+        start: Fit | None = None,
+        listeners: Sequence[Listener] = (),
+        state: Path | None = None,
+    ) -> Projection:
+        """The projection of target, (1, 3, h, w), measured."""
+        specs = self._space_specs(mask_generator.names)
+        return self._projection(target, mask_generator, specs, start, listeners, state)
+
+    def baseline(self, target: Tensor, *, listeners: Sequence[Listener] = (), state: Path | None = None) -> Projection:
+        """The same fit with one global W+ code, to compare with."""
+        whole = create("mask_generator", "single", size=self.generator.resolution)
+        return self._projection(target, whole, [{"name": "w_plus"}], None, listeners, state)
+
+    def _projection(
+        self,
+        target: Tensor,
+        mask_generator: MaskGenerator,
+        specs: Sequence[dict[str, Any]],
+        start: Fit | None,
+        listeners: Sequence[Listener],
+        state: Path | None,
+    ) -> Projection:
+        began = time.monotonic()
+        fit = self.inverter.project(
+            target,
+            generator=self.generator,
+            spaces=self._spaces(specs),
+            space_names=[spec["name"] for spec in specs],
+            mask_generator=mask_generator,
+            perceptual=self.perceptual,
+            start=start,
+            seed=self.seed,
+            listeners=listeners,
+            state=state,
+        )
+        spec = self.recipe.data["generator"]
+        projection = Projection(
+            target=target.cpu(), codes=fit.codes, segments=fit.segments, generator=self.generator,
+            generator_spec=spec, generator_sha256=sha256(find(spec["weights"])) if spec.get("weights") else None,
+            noise=fit.noise, mask_state=fit.mask_state, recipe=self.recipe.data,
+        )  # fmt: skip
+        return replace(projection, metrics=self._metrics(projection, fit, time.monotonic() - began))
+
+    def _metrics(self, projection: Projection, fit: Fit, seconds: float) -> dict[str, float]:
+        self.perceptual.cpu()
+        return {
+            **measure(projection.render(), projection.target, self.perceptual, self.identity),
+            "steps": fit.steps,
+            "seconds": round(seconds, 2),
+            "chunks": len(fit.segments.names),
+            "peak_memory_bytes": _peak_memory(),
+        }
+
+    def _space_specs(self, chunks: Sequence[str]) -> list[dict[str, Any]]:
+        own = self.recipe.data["chunk_spaces"]
+        unknown = [name for name in own if name not in chunks]
+        if unknown:
+            raise RecipeError(
+                [f"chunk_spaces.{name}: no such chunk; {known(chunks)}{did_you_mean(name, chunks)}" for name in unknown],
+                self.recipe.source,
+            )
+        return [own.get(name, self.recipe.data["latent_space"]) for name in chunks]
+
+    def _spaces(self, specs: Sequence[dict[str, Any]]) -> list[LatentSpace]:
+        made: dict[str, LatentSpace] = {}
+        for spec in specs:
+            key = json.dumps(spec, sort_keys=True)
+            made.setdefault(key, create("latent_space", spec, generator=self.generator))
+        return [made[json.dumps(spec, sort_keys=True)] for spec in specs]
+
+
+def invert(
+    image: Picture,
+    recipe: str | os.PathLike[str] = "invert",
+    *,
+    masks: Any = None,
+    listeners: Sequence[Callable[..., None]] = (),
+    **overrides: Any,
+) -> Projection:
+    """The projection of a picture, as a recipe says.
+
+    Args:
+        image: path, PIL image, or tensor (1, 3, h, w) in [-1, 1]; cut and resized to the generator's size.
+        recipe: name or file.
+        masks: painted masks: a path, an integer array (h, w), or soft masks (n_chunks, h, w) in [0, 1].
+        listeners: called with a `chunkygan.types.Step` after every step.
+        overrides: recipe keys, nested dicts for nested ones: ``domain="ffhq_1024", inverter={"steps": 200}``.
+
+    Raises:
+        RecipeError, ImageError, WeightsError: all of them `chunkygan.errors.ChunkyGANError`.
+    """
+    inversion = Inversion(recipes.load(recipe, list(_dotted(overrides)), job="invert"))
+    target = inversion.read(image)
+    stem = Path(image).stem if isinstance(image, (str, os.PathLike)) else "image"
+    return inversion.project(target, inversion.masks_for(target, stem=stem, masks=masks), listeners=listeners)
+
+
+def _dotted(overrides: Mapping[str, Any], prefix: str = "") -> Sequence[str]:
+    """Nested overrides as ``key.path=value`` with JSON values, which are YAML."""
+    lines: list[str] = []
+    for key, value in overrides.items():
+        if isinstance(value, Mapping):
+            lines += _dotted(value, f"{prefix}{key}.")
+        else:
+            lines.append(f"{prefix}{key}={json.dumps(value)}")
+    return lines
+
+
+def _with_stem(value: Any, stem: str) -> Any:
+    return value.replace("{stem}", stem) if isinstance(value, str) else value
+
+
+def _peak_memory() -> int:
+    """Bytes: of the CUDA device where one was used, of this process otherwise; 0 where the system does not tell."""
+    if torch.cuda.is_available() and (used := torch.cuda.max_memory_allocated()):
+        return used
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
