@@ -1,4 +1,4 @@
-"""A fit's progress: a bar on a terminal, plain lines elsewhere; and pictures of it for an animation."""
+"""A fit's progress: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ import sys
 import time
 from types import TracebackType
 
-from PIL import Image
-
-from chunkygan.images import to_pil
 from chunkygan.types import Step
 
 LINES = 5  # plain lines a fit
@@ -46,18 +43,3 @@ class Progress:
             seconds = time.monotonic() - self._began
             print(f"{self.title}: step {step.step}/{step.steps}, loss {loss}, {seconds:.0f} s", file=sys.stderr)
 
-
-class Frames:
-    """A listener that keeps pictures of a fit, close together at its start where most happens."""
-
-    def __init__(self, count: int) -> None:
-        self.count = count
-        self.pictures: list[Image.Image] = []
-
-    def __call__(self, step: Step) -> None:
-        if self.count and step.step in self._wanted(step.steps):
-            self.pictures.append(to_pil(step.preview()))
-
-    def _wanted(self, steps: int) -> set[int]:
-        last = max(self.count - 1, 1)
-        return {max(1, round(steps * (i / last) ** 2)) for i in range(self.count)}

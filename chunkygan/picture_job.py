@@ -1,0 +1,145 @@
+"""One picture of an inversion run: fitted, compared, written; continued where it was interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from PIL import Image
+from torch import Tensor
+
+from chunkygan.files import write_json
+from chunkygan.images import to_pil, write_image
+from chunkygan.interfaces import MaskGenerator
+from chunkygan.inversion import Inversion
+from chunkygan.labels import distinct_colours
+from chunkygan.projection import Projection
+from chunkygan.projection_file import load_projection
+from chunkygan.report import masks_picture, progress_gif, report
+from chunkygan.types import Listener, Step
+from chunkygan.weights import sha256
+
+Watch = Callable[[str], AbstractContextManager[Listener]]
+"""Makes the listener that shows one fit, given its title."""
+
+
+@dataclass(frozen=True)
+class PictureJob:
+    """What to invert and where to put it.
+
+    Args:
+        source: the picture file.
+        folder: gets the results; ``metrics.json`` is written last and says that all is there.
+    """
+
+    source: Path
+    folder: Path
+
+    @property
+    def metrics_file(self) -> Path:
+        return self.folder / "metrics.json"
+
+    def is_done(self) -> bool:
+        """Whether the results of this very picture are there."""
+        return self.metrics_file.is_file() and self._is_same_source()
+
+    def run(self, inversion: Inversion, *, frames: Frames, watch: Watch) -> Projection:
+        """Fits, or goes on fitting, and writes all files.
+
+        Raises:
+            ChunkyGANError: the picture or its masks cannot be used, or the results cannot be written.
+        """
+        target = inversion.read(self.source)
+        mask_generator = inversion.masks_for(target, stem=self.source.stem)
+        self._begin()
+        chunked = self._fitted("projection", inversion, watch, [frames], target, mask_generator)
+        baseline = self._fitted("baseline", inversion, watch, [], target) if inversion.output.baseline else None
+        chunked = replace(chunked, metrics=_compared(chunked, baseline))
+        self._write(chunked, baseline, inversion, frames.pictures, getattr(mask_generator, "colours", None))
+        return chunked
+
+    def _fitted(
+        self,
+        name: str,
+        inversion: Inversion,
+        watch: Watch,
+        listeners: Sequence[Listener],
+        target: Tensor,
+        mask_generator: MaskGenerator | None = None,
+    ) -> Projection:
+        """The chunks' fit, or without masks the global one; read where it is finished, continued where it is not."""
+        path, state = self.folder / f"{name}.safetensors", self.folder / f"{name}.ckpt"
+        if path.is_file():
+            return load_projection(path, generator=inversion.generator)
+        with watch("chunks" if mask_generator is not None else "global") as shown:
+            if mask_generator is not None:
+                projection = inversion.project(target, mask_generator, listeners=[shown, *listeners], state=state)
+            else:
+                projection = inversion.baseline(target, listeners=[shown, *listeners], state=state)
+        projection.save(path)
+        state.unlink(missing_ok=True)
+        return projection
+
+    def _write(
+        self,
+        projection: Projection,
+        baseline: Projection | None,
+        inversion: Inversion,
+        frames: list[Image.Image],
+        colours: Tensor | None,
+    ) -> None:
+        colours = distinct_colours(len(projection.segments.names)) if colours is None else colours
+        picture = projection.render()
+        projection.save(self.folder / "projection.safetensors")
+        write_image(self.folder / "reconstruction.png", picture)
+        write_image(self.folder / "masks.png", masks_picture(projection.masks, colours, projection.segments.static))
+        if frames:
+            progress_gif(frames, self.folder / "progress.gif")
+        if inversion.output.report:
+            sheet = report(
+                projection.target, picture, projection.segments, projection.drawn(), colours,
+                metrics=projection.metrics, baseline=None if baseline is None else baseline.render(),
+            )  # fmt: skip
+            write_image(self.folder / "report.png", sheet)
+        write_json(self.metrics_file, projection.metrics)
+
+    def _begin(self) -> None:
+        """Takes over what an interrupted run of the same picture left, and nothing of another one's."""
+        if not self._is_same_source():
+            for name in ("metrics.json", "projection.safetensors", "baseline.safetensors"):
+                (self.folder / name).unlink(missing_ok=True)
+            for state in self.folder.glob("*.ckpt"):
+                state.unlink()
+        write_json(self.folder / "source.json", {"file": self.source.name, "sha256": sha256(self.source)})
+
+    def _is_same_source(self) -> bool:
+        saved = self.folder / "source.json"
+        return saved.is_file() and sha256(self.source) in saved.read_text(encoding="utf-8")
+
+
+class Frames:
+    """A listener that keeps pictures of a fit, close together at its start where most happens."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.pictures: list[Image.Image] = []
+
+    def __call__(self, step: Step) -> None:
+        if self.count and step.step in self._wanted(step.steps):
+            self.pictures.append(to_pil(step.preview()))
+
+    def _wanted(self, steps: int) -> set[int]:
+        last = max(self.count - 1, 1)
+        return {max(1, round(steps * (i / last) ** 2)) for i in range(self.count)}
+
+
+def _compared(projection: Projection, baseline: Projection | None) -> dict[str, float]:
+    """The metrics, the baseline's measures as ``baseline_<metric>`` among them."""
+    measures = {
+        f"baseline_{name}": value
+        for name, value in (baseline.metrics.items() if baseline is not None else ())
+        if name.split("_")[0] in ("l2", "lpips", "identity")
+    }
+    return {**projection.metrics, **measures}
