@@ -73,7 +73,7 @@ class Painted(MaskGenerator):
         super().__init__()
         if rest not in get_args(Rest):
             raise RecipeError(f"painted: rest must be one of {', '.join(get_args(Rest))}; got {rest!r}")
-        layers = _renamed(read_layers(path, array, tuple(size)), names)
+        layers = _renamed(read_layers(path, array, (size[0], size[1])), names)
         chunks, static = _partition(layers, float(feather), rest, (keep,) if isinstance(keep, str) else tuple(keep))
         check_masks(chunks.masks, names=chunks.names)
         self.names = chunks.names

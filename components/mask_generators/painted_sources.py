@@ -86,7 +86,7 @@ def _from_folder(folder: Path, size: tuple[int, int]) -> Layers:
 def _soft_mask(path: Path, size: tuple[int, int]) -> Tensor:
     """(*size) in [0, 1] of a grey picture."""
     image = open_image(path)
-    if image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < 255:
+    if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
         raise ImageError(f"{path}: is transparent in places; a soft mask is opaque, with its values as grey levels")
     red, green, blue = from_pil(image, name=str(path))[0]
     if not (torch.equal(red, green) and torch.equal(red, blue)):
