@@ -22,7 +22,7 @@ _LAZY = {
 }
 """The public names and their modules, imported at first use: `import chunkygan` costs next to nothing."""
 
-__all__ = ["__version__", *_LAZY]   # noqa: PLE0604
+__all__ = ["__version__", *_LAZY]
 
 
 def __getattr__(name: str) -> Any:

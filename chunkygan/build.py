@@ -19,7 +19,8 @@ def create(kind: str, spec: Mapping[str, Any] | str, **injected: Any) -> Any:
         injected: what the framework offers; the constructor gets what it has an argument for.
 
     Raises:
-        ComponentError: no such component, arguments it does not take, or a plugin's constructor fails (names the origin).
+        ComponentError: no such component, arguments it does not take, or a plugin whose constructor fails (says
+            whose it is).
         ChunkyGANError: what the constructor itself raises on purpose.
     """
     own = {"name": spec} if isinstance(spec, str) else dict(spec)

@@ -110,7 +110,10 @@ def _find(name: str) -> Path:
 
 
 def _problems(data: dict[str, Any]) -> list[str]:
-    found = [f"{key}: a domain has no such key; {known(_KEYS)}{did_you_mean(key, _KEYS)}" for key in set(data) - set(_KEYS)]
+    found = []
+    for key in data:
+        if key not in _KEYS:
+            found.append(f"{key}: a domain has no such key; {known(_KEYS)}{did_you_mean(key, _KEYS)}")
     if not isinstance(data.get("title"), str):
         found.append("title: is required, one line of text")
     size = data.get("resolution")

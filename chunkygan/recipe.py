@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from chunkygan import plugins
 from chunkygan.domain import PARTS, load_domain
@@ -107,7 +107,8 @@ def find_recipe(name_or_path: str | os.PathLike[str]) -> Path:
 
 def _layered(path: Path, overrides: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """The recipe over its base, the overrides over both, and what is wrong with the base."""
-    own, problems = _read(path), []
+    own = _read(path)
+    problems: list[str] = []
     base_name = overrides.pop("base", own.pop("base", None))
     if base_name is not None:
         base, problems = _read_base(base_name, path)
@@ -159,7 +160,7 @@ def _component(spec: Any) -> Any:
 
 
 def _parse(overrides: Sequence[str]) -> dict[str, Any]:
-    merged = OmegaConf.create()
+    merged: Any = OmegaConf.create()
     problems = []
     for text in overrides:
         key, sign, _ = text.partition("=")
@@ -172,7 +173,6 @@ def _parse(overrides: Sequence[str]) -> dict[str, Any]:
             problems.append(f"override '{text}': {str(error).strip().partition(chr(10))[0]}")
     if problems:
         raise RecipeError(problems)
-    assert isinstance(merged, DictConfig)
     data = plain(merged, "overrides")
     if "plugins" in data:
         data["plugins"] = _absolute(data["plugins"], Path())

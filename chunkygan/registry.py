@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import sys
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from importlib import metadata
 from typing import Any
 
@@ -137,7 +137,8 @@ def register(kind: str, name: str, target: Any, *, summary: str = "", origin: st
     if not isinstance(name, str) or not name or any(c.isspace() for c in name):
         raise ComponentError(f"a {kind}'s name must be a word; got {name!r}")
     if not callable(target) and not (isinstance(target, str) and target.count(":") == 1):
-        raise ComponentError(f"{kind} '{name}': target must be a class, a function or 'module:Attribute'; got {target!r}")
+        allowed = "a class, a function or 'module:Attribute'"
+        raise ComponentError(f"{kind} '{name}': target must be {allowed}; got {target!r}")
     entry = Entry(kind, name, target, summary or _first_line(target), origin or _file_of_caller())
     for other in _collect(kind).get(name, []):
         if not _is_same(entry, other):
@@ -166,7 +167,7 @@ def _built_in(kind: str) -> list[Entry]:
     ]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _installed(kind: str) -> tuple[Entry, ...]:
     return tuple(
         Entry(kind, point.name, point.value, "", _package(point))

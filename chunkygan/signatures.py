@@ -1,4 +1,4 @@
-"""What a class or function can be told in a recipe: its parameters, and whether a plain value fits their annotations."""
+"""What a class or function can be told in a recipe: its arguments, and whether a plain value fits their annotations."""
 
 from __future__ import annotations
 
@@ -165,6 +165,6 @@ def _is_list(value: Any) -> bool:
 def _hints(target: Callable[..., Any]) -> dict[str, Any]:
     """Annotations, evaluated; those of a class are its constructor's. Empty where a name in them is unknown."""
     try:
-        return typing.get_type_hints(target.__init__ if inspect.isclass(target) else target, include_extras=True)  # type: ignore[misc]
+        return typing.get_type_hints(target.__init__ if inspect.isclass(target) else target, include_extras=True)
     except Exception:   # whatever a plugin's annotations raise when they are evaluated: then types go unchecked
         return {}

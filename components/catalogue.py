@@ -25,7 +25,7 @@ CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
         "painted": ("chunkygan.components.mask_generators.painted:Painted", "masks from picture files or an array"),
     },
     "perceptual": {
-        "lpips": ("chunkygan.components.perceptual.lpips:Lpips", "LPIPS with alex, vgg, squeeze or the domain's network"),
+        "lpips": ("chunkygan.components.perceptual.lpips:Lpips", "LPIPS with alex, vgg, squeeze or a domain's own"),
     },
     "identity": {
         "mobilefacenet": (
@@ -34,6 +34,6 @@ CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
         ),
     },
     "dataset": {
-        "procfaces": ("chunkygan.components.datasets.procfaces:ProcFaces", "faces that a renderer draws from parameters"),
+        "procfaces": ("chunkygan.components.datasets.procfaces:ProcFaces", "faces that a renderer draws"),
     },
 }

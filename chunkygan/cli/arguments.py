@@ -21,7 +21,8 @@ def add_run_arguments(parser: argparse.ArgumentParser, *, recipe: str | None = N
     """Adds ``--recipe`` (unless it is None, for commands that take it by place), ``--out`` and ``--seed``."""
     if recipe is not None:
         parser.add_argument("--recipe", default=recipe, metavar="NAME_OR_FILE", help=f"default: {recipe}")
-    parser.add_argument("--out", default=out, metavar="DIR", help="folder for the results" + (f"; default: {out}" if out else ""))
+    default = f"; default: {out}" if out else ""
+    parser.add_argument("--out", default=out, metavar="DIR", help=f"folder for the results{default}")
     parser.add_argument("--seed", type=int, metavar="N", help="default: the recipe's")
 
 

@@ -63,8 +63,9 @@ def _described(folder: Path) -> list[Row]:
     rows = []
     for path in sorted(folder.glob("*.yaml")):
         with path.open(encoding="utf-8") as file:
-            first = file.readline()
-        rows.append((path.stem, first.removeprefix("#").strip().removeprefix("What:").strip() if first[:1] == "#" else ""))
+            first = file.readline().strip()
+        summary = first.removeprefix("#").strip().removeprefix("What:").strip() if first.startswith("#") else ""
+        rows.append((path.stem, summary))
     return rows
 
 

@@ -1,0 +1,118 @@
+"""What all tests share: folders with a reason to skip, no network, few threads."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Before torch is imported, here or in a process that a test starts: more threads than cores only get in each other's way.
+os.environ.setdefault("OMP_NUM_THREADS", str(min(2, os.cpu_count() or 1)))
+os.environ.setdefault("MKL_NUM_THREADS", os.environ["OMP_NUM_THREADS"])
+
+ROOT = Path(__file__).resolve().parents[1]
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def _folder(variable: str, default: str) -> Path:
+    folder = Path(os.environ.get(variable, ROOT.parent / "shared" / default))
+    if not folder.is_dir():
+        pytest.skip(f"no folder {folder}; name it in {variable}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The project's folder."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def realdata() -> Path:
+    """The folder of real weights and photographs (CHUNKYGAN_REALDATA); the test skips where it is absent."""
+    return _folder("CHUNKYGAN_REALDATA", "realdata")
+
+
+@pytest.fixture(scope="session")
+def fixtures() -> Path:
+    """The folder of reference numbers (CHUNKYGAN_FIXTURES); the test skips where it is absent."""
+    return _folder("CHUNKYGAN_FIXTURES", "fixtures")
+
+
+@pytest.fixture(scope="session")
+def tests_data() -> Path:
+    """tests/data, which every checkout has."""
+    return ROOT / "tests" / "data"
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuses every connection but those to this machine: a test, or a library in it, must not reach out."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_loopback(address[0]):
+            raise OSError(f"tests must not use the network; tried {address}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+@pytest.fixture(autouse=True)
+def _own_registry() -> Iterator[None]:
+    """Whatever a test registers is gone after it."""
+    from chunkygan import registry
+
+    before = dict(registry._registered)
+    yield
+    registry._registered.clear()
+    registry._registered.update(before)
+
+
+@pytest.fixture
+def run_python(tmp_path: Path) -> Run:
+    """Runs Python in a process of its own, in an empty folder: ``run_python("-c", "...", env={"PYTHONPATH": ...})``."""
+
+    def run(*arguments: str, env: Mapping[str, str] | None = None, cwd: Path = tmp_path) -> Any:
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def plugin_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for PYTHONPATH into which a third-party package was really built and installed.
+
+    The package (tests/data/plugin_package) adds the latent space ``halfway`` and the broken one ``broken`` through entry
+    points.
+    """
+    import shutil
+
+    work = tmp_path_factory.mktemp("plugin")
+    source, target = work / "source", work / "installed"
+    shutil.copytree(ROOT / "tests" / "data" / "plugin_package", source)
+    options = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet", "--target", str(target)]
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "install", *options, str(source)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return target
