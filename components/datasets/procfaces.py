@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -10,8 +12,12 @@ from torch.utils.data import Dataset
 
 from chunkygan.errors import ComponentError
 
+from .procfaces_canvas import CLASSES
 from .procfaces_parameters import COUNT, FaceParameters, parameters_from_normal
 from .procfaces_render import Rendering, render
+
+if TYPE_CHECKING:
+    from .procfaces_cache import FaceCache
 
 SPLITS = ("train", "test")
 
@@ -66,6 +72,23 @@ class ProcFaces(Dataset[dict[str, Tensor]]):
             raise ComponentError(f"count must be at least 1; got {count}")
         self.resolution, self.seed, self.count, self.split = resolution, seed, count, split
         self.z_dim, self.supersampling = z_dim, supersampling
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the label classes."""
+        return CLASSES
+
+    def held_out(self, count: int) -> dict[str, Tensor]:
+        """`image`, `labels` and `z` of that many items of the test split."""
+        test = ProcFaces(self.resolution, self.seed, count, "test", self.z_dim, self.supersampling)
+        drawn = test.rendering(range(count))
+        return {"image": drawn.image, "labels": drawn.labels, "z": test.latents(range(count))}
+
+    def cached(self, folder: Path) -> FaceCache:
+        """The items on disk, drawn as they are needed."""
+        from .procfaces_cache import FaceCache
+
+        return FaceCache(folder, self)
 
     def __len__(self) -> int:
         return self.count

@@ -32,6 +32,11 @@ class FaceCache:
         self.attributes = self._map("attributes", np.float32, (n, len(ATTRIBUTE_NAMES)))
         self._done = folder / "done.txt"
 
+    @property
+    def count(self) -> int:
+        """How many items there will be."""
+        return len(self.faces)
+
     def __len__(self) -> int:
         """How many items are there by now."""
         return int(self._done.read_text() or 0) if self._done.exists() else 0

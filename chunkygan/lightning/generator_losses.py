@@ -1,0 +1,60 @@
+"""How far a drawn picture is from the one it should be, parts of a face weighted by how much they matter."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def part_weights(labels: Tensor, weights: Tensor, *, reach: int = 5) -> Tensor:
+    """Weight (n, 1, h, w) of every pixel, from its class and the heaviest class near it; mean 1.
+
+    Args:
+        labels: (n, h, w), classes.
+        weights: (classes,).
+        reach: pixels a side of the neighbourhood: the surroundings of an eye matter as the eye does. Odd.
+    """
+    heavy = F.max_pool2d(weights[labels][:, None], reach, stride=1, padding=reach // 2)
+    return heavy / heavy.mean()
+
+
+def slopes(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Differences of neighbouring pixels across (n, c, h, w - 1) and down (n, c, h - 1, w)."""
+    return image[..., :, 1:] - image[..., :, :-1], image[..., 1:, :] - image[..., :-1, :]
+
+
+def weighted_distance(drawn: Tensor, wanted: Tensor, weights: Tensor, *, edges: float = 1.0) -> Tensor:
+    """Mean absolute difference of pixels, plus `edges` times that of their slopes; pixels count by weight.
+
+    Args:
+        drawn, wanted: (n, 3, h, w) in [-1, 1].
+        weights: (n, 1, h, w).
+    """
+    difference = drawn - wanted
+    across, down = slopes(difference)
+    loss = (weights * difference.abs()).mean()
+    return loss + edges * ((weights[..., :, 1:] * across.abs()).mean() + (weights[..., 1:, :] * down.abs()).mean())
+
+
+def pyramid_distance(drawn: Tensor, wanted: Tensor, weights: Tensor, *, levels: int = 3, edges: float = 1.0) -> Tensor:
+    """`weighted_distance` summed over sizes, each half of the last: the coarse ones move what is out of place."""
+    total = drawn.new_zeros(())
+    for level in range(levels):
+        if level:
+            drawn, wanted, weights = (F.avg_pool2d(x, 2) for x in (drawn, wanted, weights))
+        total = total + weighted_distance(drawn, wanted, weights, edges=edges)
+    return total / levels
+
+
+def shrink(image: Tensor, size: int) -> Tensor:
+    """Pictures (n, c, h, h) at size x size, by averaging."""
+    factor = image.shape[-1] // size
+    return image if factor == 1 else F.avg_pool2d(image, factor)
+
+
+def part_of(labels: Tensor, classes: list[int]) -> Tensor:
+    """(n, 1, h, w): 1 where a pixel's class is one of those."""
+    wanted = torch.zeros(int(labels.max()) + 1, dtype=torch.float32, device=labels.device)
+    wanted[[c for c in classes if c < len(wanted)]] = 1
+    return wanted[labels][:, None]

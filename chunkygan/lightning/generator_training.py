@@ -1,0 +1,191 @@
+"""Trains a generator on drawn faces: it learns the picture that the renderer draws for each latent.
+
+Both the mapping network and the synthesis learn: the renderer's parameters are a fixed mixture of the
+latent's coordinates, and W is whatever the network makes of them. Sizes grow, so that most pictures
+are seen where they are cheap.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from chunkygan.build import create
+from chunkygan.lightning.generator_export import write_sheet, write_weights
+from chunkygan.lightning.generator_losses import part_weights, pyramid_distance, shrink
+from chunkygan.lightning.generator_schedule import Stage, available_at, items_at, rate_at, stage_at, stages_of
+from chunkygan.lightning.trainer import quiet_trainer, ticks
+
+PART_WEIGHTS = {
+    "background": 0.5, "cloth": 0.5, "neck": 0.7, "nose": 2.5, "l_brow": 4.0, "r_brow": 4.0, "l_eye": 8.0, "r_eye": 8.0,
+    "eye_g": 3.0, "mouth": 6.0, "u_lip": 6.0, "l_lip": 6.0,
+}  # fmt: skip
+"""Class -> what its pixels weigh, next to 1 for the others: eyes and mouth are few pixels and all of a face."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to train; the arguments of `train` of the same names."""
+
+    stages: list[Stage]
+    learning_rate: float = 3e-3
+    warm_up: int = 200
+    decay: float = 0.5
+    average: float = 0.999
+    edges: float = 1.0
+    first_items: int = 2048
+    item_growth: int = 16
+    part_weights: Mapping[str, float] = field(default_factory=lambda: dict(PART_WEIGHTS))
+
+    @property
+    def steps(self) -> int:
+        return sum(stage.steps for stage in self.stages)
+
+
+class GeneratorTraining(pl.LightningModule):
+    """Regression of drawn faces; `average` is the running mean of the generator, which is what ships.
+
+    Args:
+        generator: trained in place.
+        cache: pictures by index (`batch`, `fill`), see `chunkygan.components.datasets.procfaces_cache`.
+        classes: names of the cache's label classes.
+    """
+
+    def __init__(self, generator: Any, cache: Any, classes: Sequence[str], options: Options, seed: int) -> None:
+        super().__init__()
+        self.generator, self.average = generator, copy.deepcopy(generator).requires_grad_(False)
+        self.cache, self.options, self.seed = cache, options, seed
+        self.register_buffer("weights", torch.tensor([options.part_weights.get(name, 1.0) for name in classes]))
+
+    def batch_at(self, step: int) -> dict[str, Tensor]:
+        """What a step sees; draws the pictures that are not there yet."""
+        options = self.options
+        stage = stage_at(options.stages, step)
+        available = available_at(step, self.cache.count, first=options.first_items, growth=options.item_growth)
+        if len(self.cache) < available:
+            self.cache.fill(available)
+        batch = self.cache.batch(items_at(step, stage.batch, available, self.seed))
+        return {name: value.to(self.device) for name, value in batch.items()}
+
+    def loss(self, batch: dict[str, Tensor], size: int) -> Tensor:
+        """Distance of what is drawn at `size` from the pictures of the batch."""
+        weights = shrink(part_weights(batch["labels"], self.weights), size)  # type: ignore[arg-type]
+        styles = self.generator.styles(self.generator.mapping(batch["z"]))
+        drawn = self.generator.synthesis(styles, noise="none", size=size)
+        return pyramid_distance(drawn, shrink(batch["image"], size), weights, edges=self.options.edges)
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        loss = self.loss(self.batch_at(self.global_step), stage_at(self.options.stages, self.global_step).size)
+        self.last_loss = loss.detach()
+        return loss
+
+    def on_before_zero_grad(self, optimizer: Any) -> None:
+        """After each optimiser step: moves the average, quickly at first."""
+        keep = min(self.options.average, (1 + self.global_step) / (10 + self.global_step))
+        for mean, now in zip(self.average.parameters(), self.generator.parameters()):
+            mean.data.lerp_(now.data, 1 - keep)
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.Adam(self.generator.parameters(), lr=self.options.learning_rate, betas=(0.9, 0.99))
+        options = self.options
+        scheduler = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: rate_at(step, options.steps, warm_up=options.warm_up, decay=options.decay)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+class _Keep(pl.Callback):
+    """Every `every` steps: the state to go on from, a sheet of samples beside the truth, and the weights."""
+
+    def __init__(self, out_dir: Path, every: int, faces: Mapping[str, Tensor]) -> None:
+        self.out_dir, self.every, self.faces, self.recent = out_dir, every, faces, 0.0
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: Any, *_: Any) -> None:
+        step = trainer.global_step
+        self.recent = 0.98 * self.recent + 0.02 * float(module.last_loss) if self.recent else float(module.last_loss)
+        if step % 50 == 0:
+            size = stage_at(module.options.stages, step - 1).size
+            print(f"step {step} size {size} loss {self.recent:.4f}", flush=True)
+        if step % self.every == 0:
+            self.keep(trainer, module)
+
+    def on_train_end(self, trainer: pl.Trainer, module: Any) -> None:
+        self.keep(trainer, module)
+
+    def keep(self, trainer: pl.Trainer, module: Any) -> None:
+        part = self.out_dir / "state.part"
+        trainer.save_checkpoint(part)
+        part.replace(self.out_dir / "state.ckpt")
+        size = stage_at(module.options.stages, trainer.global_step - 1).size
+        sheet = self.out_dir / f"samples_{trainer.global_step:06d}.png"
+        write_sheet(module.average, self.faces["z"], shrink(self.faces["image"], size), sheet, size=size)
+        write_weights(module.average, self.out_dir / "generator.safetensors")
+
+
+def fresh_generator(options: Mapping[str, Any]) -> Any:
+    """A StyleGAN2 whose sizes add little to the picture at first, so that growing does not upset it."""
+    generator = create("generator", {"name": "stylegan2", **options})
+    with torch.no_grad():
+        for name, value in generator.named_parameters():
+            if name.endswith("torgb.weight"):
+                value.mul_(0.1)
+    return generator
+
+
+def train(
+    dataset: Any,
+    out_dir: Path,
+    seed: int,
+    *,
+    generator: dict[str, Any] | None = None,
+    sizes: list[int] | None = None,
+    steps: list[int] | None = None,
+    batches: list[int] | None = None,
+    learning_rate: float = 3e-3,
+    warm_up: int = 200,
+    decay: float = 0.5,
+    average: float = 0.999,
+    edges: float = 1.0,
+    first_items: int = 2048,
+    item_growth: int = 16,
+    save_every: int = 500,
+    cache: str | None = None,
+    trainer: dict[str, Any] | None = None,
+) -> Path:
+    """Trains, and goes on where an earlier call with this `out_dir` was stopped.
+
+    Args:
+        dataset: `procfaces`, or one with the same `cached(folder)`, `classes` and `held_out(count)`.
+        out_dir: gets ``state.ckpt``, sheets of samples and ``generator.safetensors``.
+        generator: arguments of `stylegan2`.
+        sizes, steps, batches: one number a stage: pixels a side, steps, pictures a step.
+        warm_up, decay: steps over which the learning rate rises; the share of all steps over which it falls.
+        average: how much the shipped mean keeps at each step.
+        edges: weight of the slopes' difference next to the pixels'.
+        first_items, item_growth: pictures drawn before the first step, and with each step after it.
+        cache: folder of the drawn pictures; None: in `out_dir`.
+        trainer: options of Lightning's Trainer.
+
+    Returns:
+        Path of the weights.
+    """
+    out_dir.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(seed)
+    stages = stages_of(sizes or [32, 64, 128], steps or [4000, 4000, 8000], batches or [32, 24, 16])
+    options = Options(stages, learning_rate, warm_up, decay, average, edges, first_items, item_growth)
+    network = fresh_generator({"resolution": stages[-1].size, "z_dim": dataset.z_dim, **(generator or {})})
+    pictures = dataset.cached(Path(cache) if cache else out_dir / "cache")
+    module = GeneratorTraining(network, pictures, dataset.classes, options, seed)
+    (out_dir / "options.txt").write_text(f"{asdict(options)}\n")
+    state = out_dir / "state.ckpt"
+    keep = _Keep(out_dir, save_every, dataset.held_out(16))
+    runner = quiet_trainer(steps=options.steps, callbacks=[keep], **(trainer or {}))
+    runner.fit(module, ticks(), ckpt_path=state if state.exists() else None, weights_only=False)
+    return out_dir / "generator.safetensors"
