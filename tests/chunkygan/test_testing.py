@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -277,13 +278,19 @@ def test_a_broken_latent_space_fails(rule) -> None:
         check_latent_space(BROKEN_SPACES[rule](ToySpace(ToyGenerator())))
 
 
+def turning() -> Any:
+    """A change of masks that is another at every call."""
+    calls = itertools.count()
+    return lambda masks: masks.roll(next(calls) % 4, -1)
+
+
 BROKEN_MASKS = {
     "n_images, n_chunks": lambda m: wrapped(m, "forward", lambda masks: masks[0]),
     "one word a chunk": lambda m: with_attribute(m, "names", ("left",)),
     "differ from each other": lambda m: with_attribute(m, "names", ("left", "left")),
     "sum to 1": lambda m: wrapped(m, "forward", lambda masks: masks * 0.9),
     "lie in": lambda m: wrapped(m, "forward", lambda masks: masks * 3 - 1),
-    "drawn twice": lambda m: wrapped(m, "forward", lambda masks: masks.roll(int(torch.randint(1, 4, ())), -1)),
+    "drawn twice": lambda m: wrapped(m, "forward", turning()),
     "gradients to logits": lambda m: wrapped(m, "forward", lambda masks: masks.detach()),
     r"static\(\) must be": lambda m: wrapped(m, "static", lambda static: static[0]),
     "chunk 'static' has 2": lambda m: wrapped(m, "static", lambda static: static * 4),
