@@ -31,7 +31,7 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	rm -rf build/types && mkdir -p build/types/chunkygan
 	ln -s $(CURDIR)/chunkygan/* $(CURDIR)/components $(CURDIR)/recipes build/types/chunkygan/
-	cd build/types && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/setup.cfg -p chunkygan
+	cd build/types && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/setup.cfg --cache-dir ../mypy_cache -p chunkygan
 	$(BIN)/python -m pytest -q tests/chunkygan/test_doctests.py
 
 gpu: $(STAMP)

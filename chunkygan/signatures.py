@@ -126,7 +126,7 @@ def described(annotation: Any) -> str:
     """An annotation in words, for messages.
 
     >>> described(Union[int, None]), described(Literal["a", "b"]), described(list[float])
-    ('a whole number or null', "one of 'a', 'b'", 'a list of number')
+    ('a whole number or null', "one of 'a', 'b'", 'a list of numbers')
     """
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (Union, types.UnionType):
@@ -134,9 +134,9 @@ def described(annotation: Any) -> str:
     if origin is Literal:
         return f"one of {', '.join(map(repr, arguments))}"
     if origin is tuple and arguments and arguments[-1] is not Ellipsis:
-        return f"a list of {len(arguments)}: {', '.join(_word(a) for a in arguments)}"
+        return f"a list of {len(arguments)}: {', '.join(described(a).removeprefix('a ') for a in arguments)}"
     if origin in (list, tuple, collections.abc.Sequence, collections.abc.Iterable):
-        return f"a list of {_word(arguments[0])}" if arguments else "a list"
+        return f"a list of {_PLURAL.get(arguments[0], described(arguments[0]))}" if arguments else "a list"
     if origin in (dict, collections.abc.Mapping):
         return "a map"
     return _DESCRIBED.get(annotation, getattr(annotation, "__name__", str(annotation)))
@@ -151,11 +151,9 @@ _DESCRIBED: dict[Any, str] = {
     list: "a list",
     tuple: "a list",
     type(None): "null",
+    Any: "anything",
 }
-
-
-def _word(annotation: Any) -> str:
-    return described(annotation).removeprefix("a ")
+_PLURAL: dict[Any, str] = {int: "whole numbers", float: "numbers", str: "texts", bool: "true or false"}
 
 
 def _is_list(value: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import re
 
 from chunkygan import registry
 
@@ -20,7 +21,7 @@ def run(args: argparse.Namespace) -> None:
     entry = registry.find(args.kind, args.name)
     component = entry.load()
     doc = inspect.getdoc(component) or ""
-    print(f"{entry.kind}: {entry.name}\n{_first_paragraph(doc)}\n\nfrom: {entry.origin}, {_place(component)}")
+    print(f"{entry.kind}: {entry.name}\n{_description(doc)}\n\nfrom: {entry.origin}, {_place(component)}")
     explained = _explained(doc)
     print("\narguments:")
     shown = [p for p in signature(component).parameters.values() if p.name not in INJECTED[entry.kind]]
@@ -34,8 +35,9 @@ def run(args: argparse.Namespace) -> None:
         print("  none")
 
 
-def _first_paragraph(doc: str) -> str:
-    return doc.strip().split("\n\n")[0]
+def _description(doc: str) -> str:
+    """What stands before the first section of a docstring."""
+    return re.split(r"\n\s*(?:Args|Attributes|Returns|Raises|Source):", doc, maxsplit=1)[0].strip()
 
 
 def _place(component: object) -> str:
