@@ -66,7 +66,8 @@ def blend_windows(crops: Sequence[Tensor | None], masks: Tensor, windows: Sequen
             f"got {len(crops)} crops, {len(masks)} masks, {len(windows)} windows"
         )
     like = next((crop for crop in crops if crop is not None), masks)
-    composite = torch.zeros(1, 3, *masks.shape[1:], dtype=like.dtype, device=like.device)
+    kind = torch.promote_types(like.dtype, masks.dtype)
+    composite = torch.zeros(1, 3, *masks.shape[1:], dtype=kind, device=like.device)
     # unbind first: a slice of the stack would give a gradient of the stack's size for every chunk
     for i, (crop, mask, window) in enumerate(zip(crops, masks.unbind(0), windows)):
         if window is None:

@@ -105,13 +105,17 @@ def from_pil(image: Image.Image, *, name: str = "image") -> Tensor:
         (1, 3, h, w) in [-1, 1].
 
     Raises:
-        ImageError: smaller than 4 x 4, or of a mode that has no RGB form.
+        ImageError: smaller than 4 x 4, damaged, or of a mode that has no RGB form.
     """
     w, h = image.size
     if min(w, h) < MIN_SIDE:
         raise ImageError(f"{name}: is {w} x {h} pixels; a picture needs at least {MIN_SIDE} x {MIN_SIDE}")
-    unit = torch.from_numpy(_unit_rgb(_upright(image), name))
-    return (unit * 2 - 1).permute(2, 0, 1).unsqueeze(0).contiguous()
+    try:
+        upright = _upright(image)
+    except Exception as problem:   # decoders raise many kinds on damaged bytes
+        raise ImageError(f"{name}: is damaged or cut short ({problem}); copy or export it again") from problem
+    unit = torch.from_numpy(_unit_rgb(upright, name))
+    return unit.mul_(2).sub_(1).permute(2, 0, 1).unsqueeze(0).contiguous()   # in place: large pictures have gigabytes
 
 
 def fit_to(image: Tensor, resolution: tuple[int, int]) -> Tensor:
@@ -260,10 +264,13 @@ def _unit_rgb(image: Image.Image, name: str) -> np.ndarray:
         raise ImageError(f"{name}: holds floating-point numbers, whose range is unknown; save it with 8 or 16 bits")
     try:
         if image.has_transparency_data:
-            rgba = np.asarray(image.convert("RGBA"), dtype=np.float32) / 255
+            rgba = np.array(image.convert("RGBA"), dtype=np.float32)
+            rgba /= 255
             alpha = rgba[..., 3:]
             return rgba[..., :3] * alpha + (1 - alpha)
-        return np.asarray(image.convert("RGB"), dtype=np.float32) / 255
+        rgb = np.array(image.convert("RGB"), dtype=np.float32)
+        rgb /= 255
+        return rgb
     except ValueError as problem:
         raise ImageError(f"{name}: colours of kind {image.mode} have no RGB form here; save it as RGB") from problem
 

@@ -199,3 +199,11 @@ def test_effective_masks_of_a_batch() -> None:
 def test_effective_masks_refuses_another_size() -> None:
     with pytest.raises(ShapeError, match="static"):
         effective_masks(torch.zeros(2, 4, 4), torch.zeros(5, 4))
+
+
+def test_half_precision_crops_are_added_up_in_the_masks_precision() -> None:
+    masks, windows = two_islands()
+    crops = [torch.rand(1, 3, *w.size).half() for w in windows if w]
+    out = blend_windows(crops, masks.float(), windows)
+    assert out.dtype == torch.float32
+    torch.testing.assert_close(out, blend_windows([c.float() for c in crops], masks.float(), windows))

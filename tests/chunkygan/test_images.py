@@ -275,6 +275,13 @@ def test_a_tiny_picture_is_refused(tmp_path: Path, shape: tuple[int, int]) -> No
         read_image(path)
 
 
+def test_a_damaged_pil_image_is_refused() -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(noise()).save(buffer, format="PNG")
+    with pytest.raises(ImageError, match="photo: is damaged or cut short"):
+        from_pil(Image.open(io.BytesIO(buffer.getvalue()[:200])), name="photo")
+
+
 def test_open_image_keeps_the_stored_mode(tmp_path: Path) -> None:
     assert open_image(saved(tmp_path / "a.png", Image.fromarray(smooth()).quantize(4))).mode == "P"
 
