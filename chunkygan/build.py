@@ -40,7 +40,7 @@ def create(kind: str, spec: Mapping[str, Any] | str, **injected: Any) -> Any:
     except ChunkyGANError:
         raise
     except Exception as error:
-        if entry.origin == registry.BUILT_IN:   # a fault of ours keeps its traceback
+        if entry.origin == registry.BUILT_IN:  # a fault of ours keeps its traceback
             raise
         what = f"{type(error).__name__}: {error}"
         raise ComponentError(f"{entry.kind} '{entry.name}' of {entry.origin} cannot be made: {what}") from error

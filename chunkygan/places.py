@@ -25,6 +25,6 @@ def shown(path: Path) -> str:
     """A path as messages show it: relative where it lies below the working directory."""
     try:
         relative = os.path.relpath(path)
-    except ValueError:   # another drive
+    except ValueError:  # another drive
         return str(path)
     return str(path) if relative.startswith("..") else relative

@@ -169,7 +169,7 @@ def _parse(overrides: Sequence[str]) -> dict[str, Any]:
             continue
         try:
             merged = OmegaConf.merge(merged, OmegaConf.from_dotlist([text]))
-        except Exception as error:   # YAML's and OmegaConf's own errors share no base
+        except Exception as error:  # YAML's and OmegaConf's own errors share no base
             problems.append(f"override '{text}': {str(error).strip().partition(chr(10))[0]}")
     if problems:
         raise RecipeError(problems)
@@ -184,7 +184,7 @@ def _absolute(named: Any, folder: Path) -> Any:
     if named is None:
         return []
     if not isinstance(named, list):
-        return named   # the check says what is wrong with it
+        return named  # the check says what is wrong with it
     return [str((folder / p).absolute()) if isinstance(p, str) and plugins.is_file(p) else p for p in named]
 
 
@@ -237,7 +237,7 @@ def _fill_from_domain(data: dict[str, Any], parts: Sequence[str]) -> list[str]:
         return str(error).splitlines()
     for key in parts:
         given, offered = data.get(key), domain.parts.get(key)
-        if offered is None or (key in data and given is None):   # null: goes without
+        if offered is None or (key in data and given is None):  # null: goes without
             continue
         # A section with a name of its own stands alone; one without changes the domain's.
         if key not in data:

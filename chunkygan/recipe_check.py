@@ -86,7 +86,7 @@ def _check_section(value: Any, key: Key, path: str) -> list[str]:
         return [f"{path}: must be a map of options; got {value!r}"]
     module, _, attribute = key.section.partition(":")
     if not value:
-        return []   # nothing to compare; saves an import
+        return []  # nothing to compare; saves an import
     target = getattr(importlib.import_module(module), attribute)
     return _check_arguments(value, target, f"'{path}'", path, key.injected)
 

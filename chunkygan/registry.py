@@ -161,10 +161,7 @@ def _collect(kind: str) -> dict[str, list[Entry]]:
 def _built_in(kind: str) -> list[Entry]:
     from chunkygan.components.catalogue import CATALOGUE
 
-    return [
-        Entry(kind, name, target, summary, BUILT_IN)
-        for name, (target, summary) in CATALOGUE.get(kind, {}).items()
-    ]
+    return [Entry(kind, name, target, summary, BUILT_IN) for name, (target, summary) in CATALOGUE.get(kind, {}).items()]
 
 
 @cache

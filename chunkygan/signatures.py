@@ -62,7 +62,7 @@ def problems(
     accepted, found = signature(target), []
     own = {name: p for name, p in accepted.parameters.items() if name not in injected}
     for key, value in values.items():
-        if not isinstance(key, str):   # reported as such by whoever read it
+        if not isinstance(key, str):  # reported as such by whoever read it
             continue
         where = f"{path}.{key}"
         if key in injected:
@@ -164,5 +164,5 @@ def _hints(target: Callable[..., Any]) -> dict[str, Any]:
     """Annotations, evaluated; those of a class are its constructor's. Empty where a name in them is unknown."""
     try:
         return typing.get_type_hints(target.__init__ if inspect.isclass(target) else target, include_extras=True)
-    except Exception:   # whatever a plugin's annotations raise when they are evaluated: then types go unchecked
+    except Exception:  # whatever a plugin's annotations raise when they are evaluated: then types go unchecked
         return {}

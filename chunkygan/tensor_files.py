@@ -104,7 +104,7 @@ def _load_restricted(path: Path) -> Any:
             f"{path} holds more than tensors and plain values: it asks for {asked[1]}, which could run code, and was "
             "not opened. Save only its state dict where you trust it, and use that"
         ) from error
-    except Exception as error:   # whatever a damaged file makes of the reader
+    except Exception as error:  # whatever a damaged file makes of the reader
         raise WeightsError(f"{path} is damaged or no weight file: {_first_line(error)}") from error
 
 

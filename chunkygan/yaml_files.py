@@ -49,7 +49,7 @@ def plain(content: DictConfig, source: str) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         raise RecipeError(_first_line(error), source) from error
     assert isinstance(resolved, dict)
-    return resolved   # type: ignore[return-value]
+    return resolved  # type: ignore[return-value]
 
 
 def odd_keys(content: Any, path: str = "") -> list[str]:

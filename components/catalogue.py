@@ -28,7 +28,10 @@ CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
         "lpips": ("chunkygan.components.perceptual.lpips:Lpips", "LPIPS with alex, vgg, squeeze or a domain's own"),
     },
     "identity": {
-        "arcface": ("chunkygan.components.identity.arcface:ArcFace", "cosine of ArcFace IR-SE50 embeddings of aligned faces"),
+        "arcface": (
+            "chunkygan.components.identity.arcface:ArcFace",
+            "cosine of ArcFace IR-SE50 embeddings of aligned faces",
+        ),
         "mobilefacenet": (
             "chunkygan.components.identity.mobilefacenet:MobileFaceNet",
             "cosine of MobileFaceNet embeddings of aligned faces",

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-# Before torch is imported, here or in a process that a test starts: more threads than cores only get in each other's way.
+# Before torch is imported, here or in a process that a test starts: more threads than cores are slower.
 os.environ.setdefault("OMP_NUM_THREADS", str(min(2, os.cpu_count() or 1)))
 os.environ.setdefault("MKL_NUM_THREADS", os.environ["OMP_NUM_THREADS"])
 
@@ -70,6 +70,16 @@ def _is_loopback(host: str) -> bool:
 
 
 @pytest.fixture(autouse=True)
+def _gpu_there(request: pytest.FixtureRequest) -> None:
+    """Skips a test marked `gpu` where there is none."""
+    if request.node.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("no CUDA device")
+
+
+@pytest.fixture(autouse=True)
 def _own_registry() -> Iterator[None]:
     """Whatever a test registers is gone after it."""
     from chunkygan import registry
@@ -102,8 +112,7 @@ def run_python(tmp_path: Path) -> Run:
 def plugin_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for PYTHONPATH into which a third-party package was really built and installed.
 
-    The package (tests/data/plugin_package) adds the latent space ``halfway`` and the broken one ``broken`` through entry
-    points.
+    The package (tests/data/plugin_package) adds the latent spaces ``halfway`` and, to fail, ``broken`` by entry points.
     """
     import shutil
 
@@ -116,3 +125,51 @@ def plugin_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return target
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Any:
+    """A StyleGAN2 with random weights that draws 32 x 32 pictures in a millisecond, frozen."""
+    import torch
+
+    from chunkygan.components.generators.stylegan2 import StyleGAN2
+    from chunkygan.components.generators.stylegan2_files import average_w
+
+    torch.manual_seed(0)
+    generator = StyleGAN2(32, z_dim=16, w_dim=16, mapping_layers=2, channels=[24, 24, 16, 8])
+    for conv in generator._convs():
+        conv.noise_strength.data.fill_(0.1)
+        conv.bias.data.normal_(std=0.2)
+    generator.requires_grad_(False).eval()
+    generator.map.w_avg.copy_(average_w(generator))
+    return generator
+
+
+@pytest.fixture(scope="session")
+def pixels() -> Any:
+    """A perceptual distance that only compares pixels."""
+    from torch import Tensor
+
+    from chunkygan.interfaces import Perceptual
+
+    class Pixels(Perceptual):
+        name = "lpips_pixels"
+
+        def features(self, images: Tensor) -> list[Tensor]:
+            return [images]
+
+        def distance(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
+            return (a[0] - b[0]).square().mean((1, 2, 3))
+
+    return Pixels()
+
+
+@pytest.fixture
+def halves() -> Any:
+    """Masks of two chunks at 32 x 32, `left` and `right`, with a soft border."""
+    import torch
+
+    from chunkygan.components.mask_generators.painted import Painted
+
+    left = torch.linspace(2.5, -1.5, 32).clamp(0, 1).expand(32, 32)
+    return Painted((32, 32), array=torch.stack([left, 1 - left]).numpy(), names=["left", "right"])

@@ -52,13 +52,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _dispatch(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
         return code
-    except SystemExit as stop:   # argparse: --help and misuse
+    except SystemExit as stop:  # argparse: --help and misuse
         return stop.code if isinstance(stop.code, int) else 2
     except ChunkyGANError as error:
         return _fail(str(error), 2)
     except KeyboardInterrupt:
         return _fail("interrupted; what was finished is kept", 130)
-    except BrokenPipeError:   # the reader of our output has gone, as `head` does
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
     except OSError as error:

@@ -52,7 +52,7 @@ def _explained(doc: str) -> dict[str, str]:
     for line in rest.splitlines() if found else ():
         depth = len(line) - len(line.lstrip())
         if line.strip() and depth == 0:
-            break   # the next section
+            break  # the next section
         head, colon, text = line.strip().partition(":")
         if colon and depth == 4:
             names = [name.strip() for name in head.split(",")]

@@ -20,10 +20,10 @@ BASE = {"errors", "types", "wording", "places"}
 CONTRACTS = {"shapes", "interfaces", "compositing", "objective", "masks", "windows"}
 """Contracts and pure functions: they import only each other and `BASE`."""
 
-LIGHT = [
-    "registry", "recipe", "recipe_check", "weights", "tensor_files", "domain", "jobs", "plugins", "signatures", "places",
-    "wording", "yaml_files", "errors", "build", "files",
-]  # fmt: skip
+LIGHT = """
+    build domain errors files jobs places plugins recipe recipe_check registry signatures tensor_files weights wording
+    yaml_files
+""".split()
 """Modules that import no torch when they are imported, so that `list` and `--help` answer at once."""
 
 

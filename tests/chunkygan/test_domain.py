@@ -44,7 +44,9 @@ def test_the_data_set_of_procfaces_has_the_domains_resolution() -> None:
 
 def test_a_domain_of_ones_own_is_a_file(tmp_path: Path) -> None:
     path = tmp_path / "cells.yaml"
-    path.write_text(GOOD + "classes: [{name: nucleus, colour: [1, 2, 3]}]\ngenerator: {name: stylegan2, weights: mine.pt}\n")
+    path.write_text(
+        GOOD + "classes: [{name: nucleus, colour: [1, 2, 3]}]\ngenerator: {name: stylegan2, weights: mine.pt}\n"
+    )
     domain = load_domain(str(path))
     assert (domain.colours, domain.generator) == (((1, 2, 3),), {"name": "stylegan2", "weights": "mine.pt"})
     assert domain.perceptual is None

@@ -130,7 +130,9 @@ def test_null_goes_without_what_the_domain_offers(write: Write, monkeypatch: pyt
     from chunkygan import domain
 
     offered = domain.load_domain("procfaces_128")
-    with_identity = dataclasses.replace(offered, parts={**offered.parts, "identity": {"name": "mobilefacenet", "weights": "x"}})
+    with_identity = dataclasses.replace(
+        offered, parts={**offered.parts, "identity": {"name": "mobilefacenet", "weights": "x"}}
+    )
     monkeypatch.setattr(recipes, "load_domain", lambda name: with_identity)
     assert load(write(GOOD)).data["identity"] == {"name": "mobilefacenet", "weights": "x"}
     assert load(write(GOOD), ["identity=null"]).data["identity"] is None
@@ -143,9 +145,9 @@ def test_a_resolved_recipe_loads_again(write: Write) -> None:
 
 
 def test_references_are_resolved(write: Write) -> None:
-    assert load(write(GOOD + "seed: 5\nchunk_spaces: {a: '${latent_space}'}\nlatent_space: w\n")).data["chunk_spaces"] == {
-        "a": {"name": "w"}
-    }
+    assert load(write(GOOD + "seed: 5\nchunk_spaces: {a: '${latent_space}'}\nlatent_space: w\n")).data[
+        "chunk_spaces"
+    ] == {"a": {"name": "w"}}
 
 
 # What is wrong with it
@@ -163,9 +165,18 @@ def test_three_mistakes_are_all_reported_at_once(write: Write) -> None:
     )
     problems = problems_of(path)
     assert len(problems) == 3
-    assert any(p.startswith("inverter.setps: optimization takes no such option") and p.endswith("did you mean 'steps'?") for p in problems)
-    assert any(p.startswith("latent_space.name: no latent_space 'w_pls'") and p.endswith("did you mean 'w_plus'?") for p in problems)
-    assert any(p.startswith("sead: a recipe for 'invert' has no such key") and p.endswith("did you mean 'seed'?") for p in problems)
+    assert any(
+        p.startswith("inverter.setps: optimization takes no such option") and p.endswith("did you mean 'steps'?")
+        for p in problems
+    )
+    assert any(
+        p.startswith("latent_space.name: no latent_space 'w_pls'") and p.endswith("did you mean 'w_plus'?")
+        for p in problems
+    )
+    assert any(
+        p.startswith("sead: a recipe for 'invert' has no such key") and p.endswith("did you mean 'seed'?")
+        for p in problems
+    )
 
 
 def test_the_message_has_the_file_before_every_line(write: Write) -> None:
@@ -199,7 +210,10 @@ def test_the_message_has_the_file_before_every_line(write: Write) -> None:
         ("job: invert\nlatent_space: 3\n", "latent_space: must be a latent_space, {name: ..., argument: value}; got 3"),
         ("job: invert\nlatent_space: {split: 1}\n", "latent_space.split: w_plus takes no such option"),
         ("job: invert\ninverter: {name: 3}\n", "inverter.name: is required.*got 3"),
-        ("job: invert\ninverter: {name: optimization, steps: many}\n", "inverter.steps: must be a whole number; got 'many'"),
+        (
+            "job: invert\ninverter: {name: optimization, steps: many}\n",
+            "inverter.steps: must be a whole number; got 'many'",
+        ),
         ("job: invert\ninverter: {name: optimization, start: men}\n", "start: must be one of .* did you mean 'mean'"),
         ("job: invert\nlatent_space: {name: w, generator: x}\n", "generator: is filled in by the framework"),
         ("job: invert\nmask_generator: {name: single, size: 3}\n", "size: is filled in by the framework"),

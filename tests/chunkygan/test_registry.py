@@ -57,7 +57,9 @@ def test_unknown_kind_names_a_near_one() -> None:
 
 
 def test_unknown_name_lists_all_and_names_a_near_one() -> None:
-    with pytest.raises(ComponentError, match=r"no latent_space 'wplus'; there are s, w, w_plus; did you mean 'w_plus'\?"):
+    with pytest.raises(
+        ComponentError, match=r"no latent_space 'wplus'; there are s, w, w_plus; did you mean 'w_plus'\?"
+    ):
         registry.get("latent_space", "wplus")
 
 
@@ -146,13 +148,19 @@ def test_an_installed_package_adds_a_latent_space(plugin_folder: Path, run_pytho
         "print(entry.origin, entry.load().__name__, registry.names('latent_space'))"
     )
     done = run_python("-c", code, env={"PYTHONPATH": str(plugin_folder)})
-    assert done.stdout.strip() == "package chunkygan-halfway 1.2 Halfway ['broken', 'halfway', 's', 'w', 'w_plus']", done.stderr
+    assert done.stdout.strip() == "package chunkygan-halfway 1.2 Halfway ['broken', 'halfway', 's', 'w', 'w_plus']", (
+        done.stderr
+    )
 
 
 def test_a_broken_package_fails_only_when_asked_for(plugin_folder: Path, run_python: Callable[..., Any]) -> None:
     listed = run_python("-m", "chunkygan.cli.main", "list", "latent_space", env={"PYTHONPATH": str(plugin_folder)})
     assert listed.returncode == 0 and "broken   (package chunkygan-halfway 1.2)" in listed.stdout
-    shown = run_python("-m", "chunkygan.cli.main", "show", "latent_space", "broken", env={"PYTHONPATH": str(plugin_folder)})
+    shown = run_python(
+        "-m", "chunkygan.cli.main", "show", "latent_space", "broken", env={"PYTHONPATH": str(plugin_folder)}
+    )
     assert shown.returncode == 2
-    assert "of package chunkygan-halfway 1.2 fails to load: RuntimeError: this plugin is broken on purpose" in shown.stderr
+    assert (
+        "of package chunkygan-halfway 1.2 fails to load: RuntimeError: this plugin is broken on purpose" in shown.stderr
+    )
     assert "Traceback" not in shown.stderr

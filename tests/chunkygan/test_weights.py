@@ -61,7 +61,13 @@ def test_a_missing_file_says_what_where_and_whence(folder: Path, known: weights.
     with pytest.raises(WeightsError) as caught:
         weights.find("tiny_net")
     message = str(caught.value)
-    for part in ("a tiny network", "tiny.safetensors", str(folder), "https://example.org/tiny", f"put it into {folder}"):
+    for part in (
+        "a tiny network",
+        "tiny.safetensors",
+        str(folder),
+        "https://example.org/tiny",
+        f"put it into {folder}",
+    ):
         assert part in message
 
 
@@ -127,7 +133,9 @@ def test_every_truncation_of_safetensors_is_refused(tmp_path: Path) -> None:
             weights.read_safetensors(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n", b"<!DOCTYPE html><html>", b"PK\x03\x04broken", b"\x80\x02broken"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\x89PNG\r\n", b"<!DOCTYPE html><html>", b"PK\x03\x04broken", b"\x80\x02broken"]
+)
 def test_foreign_files_are_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     path.write_bytes(content)

@@ -38,7 +38,10 @@ def test_the_plugins_that_run_are_told(tmp_path: Path, capsys: Capture) -> None:
     assert capsys.readouterr().err == f"running the plugin that the recipe names: {tmp_path / 'mine.py'}\n"
 
 
-@pytest.mark.parametrize(("dest", "file"), [("mine.yaml", "mine.yaml"), ("mine", "mine.yaml"), ("new/", "new/invert.yaml"), (".", "invert.yaml")])
+@pytest.mark.parametrize(
+    ("dest", "file"),
+    [("mine.yaml", "mine.yaml"), ("mine", "mine.yaml"), ("new/", "new/invert.yaml"), (".", "invert.yaml")],
+)
 def test_copy_goes_where_it_is_sent(dest: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["copy", "invert", dest]) == 0

@@ -40,7 +40,9 @@ def test_domains_have_a_line_each(capsys: Capture) -> None:
     assert "procfaces_128  faces that" in capsys.readouterr().out
 
 
-def test_weights_say_whether_they_are_here(capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_weights_say_whether_they_are_here(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     folder = tmp_path_factory.mktemp("weights")
     (folder / "model_ir_se50.pth").touch()
     monkeypatch.setenv("CHUNKYGAN_CHECKPOINTS", str(folder))

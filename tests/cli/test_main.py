@@ -70,7 +70,9 @@ def test_every_command_has_help_and_a_module(name: str, capsys: Capture) -> None
     assert f"usage: chunkygan {name}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["list", "weights"], *([name, "--help"] for name in cli.COMMANDS)])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["list"], ["list", "weights"], *([name, "--help"] for name in cli.COMMANDS)]
+)
 def test_start_up_imports_no_torch(arguments: list[str], run_python: Callable[..., Any]) -> None:
     code = f"import sys; from chunkygan.cli.main import main; main({arguments!r}); sys.exit('torch' in sys.modules)"
     assert run_python("-c", code).returncode == 0
