@@ -73,6 +73,16 @@ def test_an_unwritable_folder_is_told(tmp_path: Path) -> None:
         tmp_path.chmod(0o700)
 
 
+def test_a_refusal_by_the_system_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(source: object, target: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(ChunkyGANError, match="Permission denied; choose a folder that you may write to"):
+        atomic_write(tmp_path / "a", lambda file: file.write(b"1"))
+    assert names(tmp_path) == []
+
+
 def test_a_file_in_the_place_of_a_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ChunkyGANError, match="a part of this path is a file"):
