@@ -44,6 +44,8 @@ class Lpips(Perceptual):
         self.name = f"lpips_{net}"
         self.resize = resize
         self.backbone = _backbone(net, weights)
+        # A third less time on a CPU; torch's own annotations forget this argument.
+        self.backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> Lpips:
@@ -103,8 +105,8 @@ def _scaled(tap: Tensor, head: Tensor) -> Tensor:
     """
     tap = tap.float() if tap.dtype in (torch.float16, torch.bfloat16) else tap  # squares would overflow
     length = torch.linalg.vector_norm(tap, dim=1, keepdim=True)
-    pixels = tap.shape[2] * tap.shape[3]
-    return tap / (length + EPS) * (head.to(tap) / pixels).sqrt().reshape(-1, 1, 1)
+    weight = (head.to(tap) / (tap.shape[2] * tap.shape[3])).sqrt().reshape(-1, 1, 1)
+    return tap * weight * (1 / (length + EPS))  # two products: a division of the whole tap has a costly gradient
 
 
 def _reduce(images: Tensor, size: int | None) -> Tensor:
