@@ -16,6 +16,7 @@ from chunkygan.compositing import effective_masks
 from chunkygan.errors import ImageError, RecipeError, ShapeError
 from chunkygan.labels import colour_labels, distinct_colours
 from chunkygan.masks import check_masks
+from chunkygan.testing import check_mask_generator
 from chunkygan.windows import windows_of
 
 SIZE = (16, 16)
@@ -46,6 +47,13 @@ def half(value: float = 1.0, h: int = 16, w: int = 16) -> np.ndarray:
     mask = np.zeros((h, w), np.float32)
     mask[:, : w // 2] = value
     return mask
+
+
+@pytest.mark.parametrize("rest", ["chunk", "static"])
+@pytest.mark.parametrize("feather", [0.0, 5.0])
+def test_it_keeps_the_contract(rest: Any, feather: float) -> None:
+    check_mask_generator(Painted(SIZE, array=label_array(), feather=feather, rest=rest, keep=["chunk_3"]))
+    check_mask_generator(Painted((8, 8), array=half(0.7)[None], feather=feather, rest=rest))
 
 
 # --- label maps ---------------------------------------------------------------------------------------------------

@@ -5,6 +5,11 @@ from __future__ import annotations
 import torch
 
 from chunkygan.components.mask_generators.single import Single
+from chunkygan.testing import check_mask_generator
+
+
+def test_it_keeps_the_contract() -> None:
+    check_mask_generator(Single((6, 4)))
 
 
 def test_one_mask_of_ones() -> None:
