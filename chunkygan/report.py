@@ -33,6 +33,7 @@ _TOP = MARGIN + 66   # below the headline
 _CAPTION = 60   # below a tile of the first row: two lines
 _CHUNK_CAPTION = 48   # below a chunk's tile: one line
 _HEADING = 46
+_NARROWEST = 640   # between the margins; the table needs it
 _MEASURES = ("l2", "lpips", "identity")
 
 
@@ -72,7 +73,7 @@ def report(
     check_shape(drawn, "n_chunks 3 h w", name="drawn", n_chunks=n, **sizes)
     first = _overview(target, reconstruction, segments, colours, metrics, baseline)
     tile_w, tile_h = first[0].picture.size
-    inner = len(first) * (tile_w + GAP) - GAP
+    inner = max(len(first) * (tile_w + GAP) - GAP, _NARROWEST)
     columns = _columns(n, len(first))
     chunk_w = min(tile_w, (inner + GAP) // columns - GAP)
     chunks = _chunks(segments, drawn, colours, (max(1, round(chunk_w * tile_h / tile_w)), chunk_w))
