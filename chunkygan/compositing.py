@@ -37,7 +37,7 @@ def blend(images: Tensor, masks: Tensor) -> Tensor:
     masks_b = check_shape(masks, "b n_chunks h w", name="masks", **sizes)["b"]
     if masks_b not in (1, images.shape[0]):
         raise ShapeError(f"masks must be for 1 or {images.shape[0]} images, as many as there are; got {masks_b}")
-    return (images * masks.unsqueeze(2)).sum(1)   # einsum makes a batch of tiny products of it: 3.6 times the time
+    return (images * masks.unsqueeze(2)).sum(1)  # einsum makes a batch of tiny products of it: 3.6 times the time
 
 
 def blend_windows(crops: Sequence[Tensor | None], masks: Tensor, windows: Sequence[Window | None]) -> Tensor:
@@ -108,7 +108,7 @@ def keep_static(composite: Tensor, image: Tensor, static: Tensor | None) -> Tens
     check_shape(static, "* h w", name="static", **sizes)
     if image.shape[0] not in (1, b) or static.shape[0] not in (1, b):
         raise ShapeError(f"image and static must be for 1 or {b} pictures; got {image.shape[0]} and {static.shape[0]}")
-    static = static.unsqueeze(1)   # (b, 1, h, w)
+    static = static.unsqueeze(1)  # (b, 1, h, w)
     return static * image + (1 - static) * composite
 
 

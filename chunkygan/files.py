@@ -34,7 +34,7 @@ def atomic_write(
     path = Path(path)
     if path.exists() and not path.is_file():
         raise error(f"{path}: cannot be written, since something that is no plain file has this name; choose another")
-    part = path.parent / f".{uuid.uuid4().hex[:12]}.part"   # short: the name may be of the longest that is allowed
+    part = path.parent / f".{uuid.uuid4().hex[:12]}.part"  # short: the name may be of the longest that is allowed
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(part, "xb") as file:
@@ -47,7 +47,7 @@ def atomic_write(
         raise error(f"{path}: cannot be written: {reason}; {_remedy(problem)}") from problem
     finally:
         try:
-            part.unlink(missing_ok=True)   # gone already after the rename
+            part.unlink(missing_ok=True)  # gone already after the rename
         except OSError:
             pass
     return path

@@ -86,11 +86,11 @@ def open_image(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS) ->
                 "make it smaller, or raise the limit (max_pixels)"
             )
         try:
-            if getattr(image, "is_animated", False) and image.format != "MPO":   # MPO: a photo with its depth map
+            if getattr(image, "is_animated", False) and image.format != "MPO":  # MPO: a photo with its depth map
                 warnings.warn(f"{path}: has several frames or pages; the first one is used", stacklevel=2)
             image.load()
             return _upright(image)
-        except Exception as problem:   # decoders raise many kinds on damaged bytes
+        except Exception as problem:  # decoders raise many kinds on damaged bytes
             raise ImageError(f"{path}: is damaged or cut short ({problem}); copy or export it again") from problem
 
 
@@ -112,10 +112,10 @@ def from_pil(image: Image.Image, *, name: str = "image") -> Tensor:
         raise ImageError(f"{name}: is {w} x {h} pixels; a picture needs at least {MIN_SIDE} x {MIN_SIDE}")
     try:
         upright = _upright(image)
-    except Exception as problem:   # decoders raise many kinds on damaged bytes
+    except Exception as problem:  # decoders raise many kinds on damaged bytes
         raise ImageError(f"{name}: is damaged or cut short ({problem}); copy or export it again") from problem
     unit = torch.from_numpy(_unit_rgb(upright, name))
-    return unit.mul_(2).sub_(1).permute(2, 0, 1).unsqueeze(0).contiguous()   # in place: large pictures have gigabytes
+    return unit.mul_(2).sub_(1).permute(2, 0, 1).unsqueeze(0).contiguous()  # in place: large pictures have gigabytes
 
 
 def fit_to(image: Tensor, resolution: tuple[int, int]) -> Tensor:
@@ -145,7 +145,7 @@ def fit_to(image: Tensor, resolution: tuple[int, int]) -> Tensor:
     planes = image.detach().float().cpu().reshape(-1, h, w).numpy()
     resized = [Image.fromarray(plane).resize((width, height), Image.Resampling.LANCZOS, box=box) for plane in planes]
     result = torch.from_numpy(np.stack([np.asarray(plane) for plane in resized]))
-    return result.clamp(-1, 1).reshape(-1, 3, height, width).to(image)   # Lanczos overshoots at edges
+    return result.clamp(-1, 1).reshape(-1, 3, height, width).to(image)  # Lanczos overshoots at edges
 
 
 def to_pil(image: Tensor) -> Image.Image:
@@ -239,7 +239,7 @@ def _open_header(path: Path) -> Image.Image:
                 f"{path}: is not a picture in a format that is read here ({', '.join(formats)}), or is damaged at "
                 "its beginning; export it as PNG or JPEG"
             ) from problem
-        except Exception as problem:   # decoders raise many kinds on damaged bytes
+        except Exception as problem:  # decoders raise many kinds on damaged bytes
             reason = getattr(problem, "strerror", None)
             text = f"cannot be read: {reason}" if reason else f"is damaged or cut short ({problem}); export it again"
             raise ImageError(f"{path}: {text}") from problem
@@ -282,4 +282,3 @@ def _unit_grey16(levels: np.ndarray, name: str) -> np.ndarray:
             f"{name}: has grey levels from {levels.min()} to {levels.max()}; 0 to 65535 are read: save it with 16 bits"
         )
     return levels.astype(np.float32) / 65535
-

@@ -46,7 +46,7 @@ def check_range(masks: Tensor, *, names: Sequence[str] | None = None, slack: flo
     if masks.ndim < 3 or masks.numel() == 0:
         raise ShapeError(f"masks must have shape (n_chunks, h, w) with no 0; got {tuple(masks.shape)}")
     masks = masks.detach()
-    bad = ~((masks >= -slack) & (masks <= 1 + slack))   # NaN fails both
+    bad = ~((masks >= -slack) & (masks <= 1 + slack))  # NaN fails both
     if bool(bad.any()):
         *_, i, y, x = place = _place(masks, bad)
         chunk = repr(names[i]) if names is not None else str(i)
@@ -95,7 +95,7 @@ def feather(masks: Tensor, pixels: float) -> Tensor:
     offsets = torch.arange(-radius, radius + 1, dtype=masks.dtype, device=masks.device)
     kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
     kernel = kernel / kernel.sum()
-    blurred = masks.unsqueeze(1)   # (n_chunks, 1, h, w)
+    blurred = masks.unsqueeze(1)  # (n_chunks, 1, h, w)
     blurred = F.conv2d(F.pad(blurred, (0, 0, radius, radius), mode="replicate"), kernel.reshape(1, 1, -1, 1))
     blurred = F.conv2d(F.pad(blurred, (radius, radius, 0, 0), mode="replicate"), kernel.reshape(1, 1, 1, -1))
     return normalise(blurred[:, 0])

@@ -25,8 +25,8 @@ _MAGMA = torch.tensor(
     ]
 ).float() / 255  # fmt: skip
 
-_STATIC = 0.92   # grey of what is kept from the photo, in [0, 1]
-_OUTLINE = 0.008   # width of outlines, as a share of the picture's shorter side; at least a pixel
+_STATIC = 0.92  # grey of what is kept from the photo, in [0, 1]
+_OUTLINE = 0.008  # width of outlines, as a share of the picture's shorter side; at least a pixel
 
 
 def masks_picture(masks: Tensor, colours: Tensor, static: Tensor | None = None) -> Image.Image:
@@ -55,7 +55,7 @@ def masks_over(image: Tensor, masks: Tensor, colours: Tensor, static: Tensor | N
     tint = _mask_colours(masks, colours, static)
     check_shape(image, "1 3 h w", name="image", h=tint.shape[1], w=tint.shape[2])
     grey = ((_grey(image[0]).to(tint) + 1) / 2).clamp(0, 1)
-    mixed = tint * (0.35 + 0.65 * grey)   # the photo's light in the chunk's colour
+    mixed = tint * (0.35 + 0.65 * grey)  # the photo's light in the chunk's colour
     if static is not None:
         mixed = torch.lerp(mixed, grey.expand_as(mixed), static.to(tint).reshape(1, *tint.shape[1:]))
     return to_pil(mixed * 2 - 1)
@@ -76,8 +76,8 @@ def chunk_picture(drawn: Tensor, mask: Tensor, colour: Tensor) -> Image.Image:
     check_shape(mask, "h w", name="mask", **sizes)
     mask = mask.detach().to("cpu", torch.float32)
     drawn = drawn.detach().to(mask).clamp(-1, 1)
-    pale = 0.55 + 0.35 * _grey(drawn)   # grey, light, with little contrast
-    inside = (mask / mask.max().clamp(min=1e-6)).sqrt()   # a faint share is still a share
+    pale = 0.55 + 0.35 * _grey(drawn)  # grey, light, with little contrast
+    inside = (mask / mask.max().clamp(min=1e-6)).sqrt()  # a faint share is still a share
     picture = torch.lerp(pale.expand_as(drawn), drawn, inside)
     line = colour.to(mask).reshape(3, 1, 1) / 127.5 - 1
     return to_pil(torch.where(_outline(inside > 0.5), line, picture))

@@ -28,12 +28,12 @@ from chunkygan.types import Segments
 __all__ = ["masks_picture", "progress_gif", "report"]
 
 _CHUNKS_TITLE = "What each chunk draws: in colour where its mask is, with its share of the area"
-_TILE = 256   # longer side of a tile of the first row, in pixels, as all lengths here
-_TOP = MARGIN + 66   # below the headline
-_CAPTION = 60   # below a tile of the first row: two lines
-_CHUNK_CAPTION = 48   # below a chunk's tile: one line
+_TILE = 256  # longer side of a tile of the first row, in pixels, as all lengths here
+_TOP = MARGIN + 66  # below the headline
+_CAPTION = 60  # below a tile of the first row: two lines
+_CHUNK_CAPTION = 48  # below a chunk's tile: one line
 _HEADING = 46
-_NARROWEST = 640   # between the margins; the table needs it
+_NARROWEST = 640  # between the margins; the table needs it
 _MEASURES = ("l2", "lpips", "identity")
 
 

@@ -32,7 +32,7 @@ def windows_of(masks: Tensor, threshold: float = 0.0) -> list[Window | None]:
     check_shape(masks, "n_chunks h w", name="masks")
     h = masks.shape[1]
     used = masks.detach() > threshold
-    lines = torch.cat([used.any(2), used.any(1)], dim=1).cpu()   # (n_chunks, h + w)
+    lines = torch.cat([used.any(2), used.any(1)], dim=1).cpu()  # (n_chunks, h + w)
     return [_window(line[:h], line[h:]) for line in lines]
 
 

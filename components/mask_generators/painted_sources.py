@@ -71,7 +71,7 @@ def _from_labels(label_map: LabelMap, size: tuple[int, int], source: str) -> Lay
     labels = label_map.labels
     _check_aspect(labels, size, source)
     h, w = labels.shape
-    rows = ((torch.arange(size[0]) + 0.5) * h / size[0]).long()   # the nearest pixel's centre
+    rows = ((torch.arange(size[0]) + 0.5) * h / size[0]).long()  # the nearest pixel's centre
     columns = ((torch.arange(size[1]) + 0.5) * w / size[1]).long()
     masks = one_hot(labels[rows][:, columns], label_map.indices)
     return Layers(masks, label_map.names, label_map.colours, source)
@@ -97,7 +97,7 @@ def _soft_mask(path: Path, size: tuple[int, int]) -> Tensor:
 
 def _from_npy(path: Path, size: tuple[int, int]) -> Layers:
     try:
-        values = np.load(path, allow_pickle=False, mmap_mode="r")   # mapped: the header may claim any size
+        values = np.load(path, allow_pickle=False, mmap_mode="r")  # mapped: the header may claim any size
     except Exception as problem:
         raise ImageError(f"{path}: is no numpy array of plain numbers, or is cut short ({problem})") from problem
     try:

@@ -74,7 +74,7 @@ def test_feather_reaches_three_standard_deviations_and_no_further() -> None:
     masks = torch.zeros(2, 1, 40)
     masks[0, :, :20] = 1
     masks[1, :, 20:] = 1
-    out = feather(masks, 4.0)   # sigma 2, radius 6
+    out = feather(masks, 4.0)  # sigma 2, radius 6
     assert torch.equal(out[0, 0, :14], torch.ones(14)) and not out[0, 0, 26:].any()
     assert 0 < out[0, 0, 25] < out[0, 0, 20] < 0.5
 

@@ -53,13 +53,13 @@ def test_every_number_of_chunks_fits(n: int, baseline: bool) -> None:
     sheet = drawn_report(n, baseline=baseline)
     assert sheet.shape[1] == 80 + (6 if baseline else 4) * 272 - 16
     for edge in (sheet[:20], sheet[-20:], sheet[:, :20], sheet[:, -20:]):
-        assert len(np.unique(edge.reshape(-1, 3), axis=0)) == 1   # nothing runs over the margin
+        assert len(np.unique(edge.reshape(-1, 3), axis=0)) == 1  # nothing runs over the margin
 
 
 @pytest.mark.parametrize(("h", "w"), [(8, 8), (64, 32), (32, 64), (100, 130), (300, 300), (4, 200), (200, 4)])
 def test_every_shape_of_picture_fits(h: int, w: int) -> None:
     sheet = drawn_report(3, h, w, baseline=True, metrics={**METRICS, **BASELINE})
-    assert len(np.unique(sheet[:, -20:].reshape(-1, 3), axis=0)) == 1   # nothing runs over the margin
+    assert len(np.unique(sheet[:, -20:].reshape(-1, 3), axis=0)) == 1  # nothing runs over the margin
 
 
 @pytest.mark.parametrize(("n", "most", "columns"), [(1, 4, 4), (6, 4, 6), (7, 4, 4), (9, 4, 5), (7, 6, 7), (19, 6, 7)])
