@@ -1,23 +1,13 @@
-"""Formula weights for the published networks, and what only tests with real weights need."""
+"""Formula weights for the published networks."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
-
-
-@pytest.fixture(scope="session")
-def realdata() -> Path:
-    """The folder of real weights and photographs; skips the test where it is absent."""
-    folder = Path(os.environ.get("CHUNKYGAN_REALDATA", Path(__file__).parents[4] / "shared" / "realdata"))
-    if not folder.is_dir():
-        pytest.skip(f"no real data at {folder}; name the folder in CHUNKYGAN_REALDATA")
-    return folder
 
 
 def formula(shape: tuple[int, ...], k: float) -> Tensor:
