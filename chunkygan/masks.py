@@ -77,7 +77,7 @@ def feather(masks: Tensor, pixels: float) -> Tensor:
     Args:
         masks: (n_chunks, h, w) in [0, 1], summing to 1.
         pixels: width of the soft edge, two standard deviations of the Gaussian: a straight edge rises from 16 % to
-            84 % over this many pixels. 0 leaves masks as they are.
+            84 % over this many pixels. Below 0.2 masks stay as they are.
 
     Returns:
         (n_chunks, h, w), summing to 1.
@@ -88,9 +88,9 @@ def feather(masks: Tensor, pixels: float) -> Tensor:
     check_shape(masks, "n_chunks h w", name="masks")
     if not (math.isfinite(pixels) and pixels >= 0):
         raise ShapeError(f"feather must be a number of pixels, 0 or more; got {pixels}")
-    if pixels == 0:
-        return masks
     sigma = pixels / 2
+    if sigma < 0.1:  # a neighbour's weight would be below exp(-50), no more than rounding
+        return masks
     radius = max(1, math.ceil(3 * sigma))
     offsets = torch.arange(-radius, radius + 1, dtype=masks.dtype, device=masks.device)
     kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)

@@ -79,9 +79,10 @@ def test_feather_reaches_three_standard_deviations_and_no_further() -> None:
     assert 0 < out[0, 0, 25] < out[0, 0, 20] < 0.5
 
 
-def test_feather_of_zero_pixels_changes_nothing() -> None:
+@pytest.mark.parametrize("pixels", [0, 6e-229, 0.1])
+def test_feather_of_hardly_a_pixel_changes_nothing(pixels: float) -> None:
     masks = raw(2, 4, 5, 0)
-    assert feather(masks, 0) is masks
+    assert feather(masks, pixels) is masks
 
 
 @pytest.mark.parametrize("pixels", [-1.0, math.nan, math.inf])
