@@ -89,11 +89,12 @@ class GeneratorTraining(pl.LightningModule):
     def on_before_zero_grad(self, optimizer: Any) -> None:
         """After each optimiser step: moves the average, quickly at first."""
         keep = min(self.options.average, (1 + self.global_step) / (10 + self.global_step))
-        for mean, now in zip(self.average.parameters(), self.generator.parameters()):
-            mean.data.lerp_(now.data, 1 - keep)
+        means, now = list(self.average.parameters()), list(self.generator.parameters())
+        with torch.no_grad():
+            torch._foreach_lerp_(means, now, 1 - keep)
 
     def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.Adam(self.generator.parameters(), lr=self.options.learning_rate, betas=(0.9, 0.99))
+        optimizer = torch.optim.Adam(self.generator.parameters(), lr=self.options.learning_rate, betas=(0.9, 0.99), fused=True)
         options = self.options
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: rate_at(step, options.steps, warm_up=options.warm_up, decay=options.decay)
