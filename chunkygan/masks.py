@@ -12,6 +12,8 @@ from torch import Tensor
 from chunkygan.errors import ShapeError
 from chunkygan.shapes import check_shape
 
+_WIDEST_FEATHER = 1024  # a soft edge over a whole large picture; more would only cost time
+
 
 def check_masks(masks: Tensor, *, names: Sequence[str] | None = None, tolerance: float = 1e-3) -> None:
     """Raises where masks are no partition of the picture; costs a transfer, so not for an inner loop.
@@ -83,11 +85,11 @@ def feather(masks: Tensor, pixels: float) -> Tensor:
         (n_chunks, h, w), summing to 1.
 
     Raises:
-        ShapeError: pixels is negative or not finite, or masks has not three dimensions.
+        ShapeError: pixels is negative, above 1024 or not a number, or masks has not three dimensions.
     """
     check_shape(masks, "n_chunks h w", name="masks")
-    if not (math.isfinite(pixels) and pixels >= 0):
-        raise ShapeError(f"feather must be a number of pixels, 0 or more; got {pixels}")
+    if not 0 <= pixels <= _WIDEST_FEATHER:  # NaN fails too
+        raise ShapeError(f"feather must be a number of pixels from 0 to {_WIDEST_FEATHER}; got {pixels}")
     sigma = pixels / 2
     if sigma < 0.1:  # a neighbour's weight would be below exp(-50), no more than rounding
         return masks

@@ -85,7 +85,7 @@ def test_feather_of_hardly_a_pixel_changes_nothing(pixels: float) -> None:
     assert feather(masks, pixels) is masks
 
 
-@pytest.mark.parametrize("pixels", [-1.0, math.nan, math.inf])
+@pytest.mark.parametrize("pixels", [-1.0, math.nan, math.inf, 1e30])
 def test_feather_refuses_what_is_no_width(pixels: float) -> None:
     with pytest.raises(ShapeError, match="feather"):
         feather(torch.ones(1, 4, 4), pixels)
