@@ -20,10 +20,10 @@ BASE = {"errors", "types", "wording", "places"}
 CONTRACTS = {"shapes", "interfaces", "compositing", "objective", "masks", "windows"}
 """Contracts and pure functions: they import only each other and `BASE`."""
 
-LIGHT = """
-    build domain errors files jobs places plugins recipe recipe_check registry signatures tensor_files weights wording
-    yaml_files
-""".split()
+LIGHT = [
+    *("build", "domain", "errors", "files", "jobs", "places", "plugins", "recipe", "recipe_check", "registry"),
+    *("signatures", "tensor_files", "weights", "wording", "yaml_files"),
+]
 """Modules that import no torch when they are imported, so that `list` and `--help` answer at once."""
 
 
