@@ -173,3 +173,34 @@ def halves() -> Any:
 
     left = torch.linspace(2.5, -1.5, 32).clamp(0, 1).expand(32, 32)
     return Painted((32, 32), array=torch.stack([left, 1 - left]).numpy(), names=["left", "right"])
+
+
+@pytest.fixture
+def tiny_run(tmp_path: Path, tiny: Any) -> Path:
+    """A folder with ``face.png``, its painted ``face_masks.png`` and ``recipe.yaml``: an inversion of two steps."""
+    import torch
+    from safetensors.torch import save_file
+
+    from chunkygan.components.generators.stylegan2_files import write_generator
+    from chunkygan.components.perceptual.domain_backbone import DomainBackbone
+    from chunkygan.images import write_image
+    from chunkygan.labels import colour_labels
+
+    torch.manual_seed(1)
+    write_generator(tiny, tmp_path / "generator.safetensors")
+    backbone = DomainBackbone([4, 8], [0.0] * 3, [1.0] * 3)
+    save_file(backbone.state_dict(), tmp_path / "perceptual.safetensors", metadata=backbone.metadata("tiny"))
+    write_image(tmp_path / "face.png", tiny.synthesis(tiny.styles(tiny.mapping(torch.randn(1, 16)))).clamp(-1, 1))
+    labels = (torch.arange(32).expand(32, 32) >= 16).long()
+    write_image(tmp_path / "face_masks.png", colour_labels(labels, [(200, 30, 30), (30, 30, 200)]))
+    (tmp_path / "recipe.yaml").write_text(
+        f"""job: invert
+generator: {{name: stylegan2, weights: {tmp_path}/generator.safetensors}}
+perceptual: {{name: lpips, net: tiny, weights: {tmp_path}/perceptual.safetensors}}
+mask_generator: {{name: painted, path: "{tmp_path}/{{stem}}_masks.png"}}
+inverter: {{name: optimization, steps: 2, l2: 0.5}}
+trainer: {{accelerator: cpu}}
+output: {{gif_frames: 2}}
+"""
+    )
+    return tmp_path

@@ -87,6 +87,7 @@ def _jobs(pictures: list[str], out: Path) -> list[PictureJob]:
     from chunkygan.picture_job import PictureJob
 
     files = list(dict.fromkeys(file for picture in pictures for file in list_images(picture)))
+    files = [file for file in files if not _is_mask_of(file, files)]
     stems = [file.stem for file in files]
     jobs = [PictureJob(f, out / (f.stem if stems.count(f.stem) == 1 else f.name)) for f in files]
     folders = [job.folder for job in jobs]
@@ -94,3 +95,9 @@ def _jobs(pictures: list[str], out: Path) -> list[PictureJob]:
     if twice:
         raise ImageError(f"two pictures are called {twice}; invert them with different --out")
     return jobs
+
+
+def _is_mask_of(file: Path, files: list[Path]) -> bool:
+    """Whether a file, called like another one and ``_masks``, holds that one's masks."""
+    stem = file.stem.removesuffix("_masks")
+    return stem != file.stem and any(other.stem == stem and other.parent == file.parent for other in files)
