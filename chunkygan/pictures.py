@@ -132,6 +132,22 @@ def progress_gif(
     return atomic_write(path, save, error=ImageError)
 
 
+def grid(images: Tensor, columns: int) -> Tensor:
+    """Pictures side by side, row by row, white where the last row is short.
+
+    Args:
+        images: (n, 3, h, w) in [-1, 1].
+
+    Returns:
+        (1, 3, rows * h, columns * w).
+    """
+    sizes = check_shape(images, "n 3 h w", name="images")
+    rows = -(-sizes["n"] // columns)
+    blank = images.new_ones(rows * columns - sizes["n"], 3, sizes["h"], sizes["w"])
+    tiles = torch.cat([images.clamp(-1, 1), blank]).unflatten(0, (rows, columns))
+    return tiles.permute(2, 0, 3, 1, 4).reshape(1, 3, rows * sizes["h"], columns * sizes["w"])
+
+
 def enlarged(picture: Image.Image, pixels: int) -> Image.Image:
     """The picture at the largest whole multiple of its size whose longer side is at most `pixels`, or as it is."""
     factor = max(1, pixels // max(picture.size))
