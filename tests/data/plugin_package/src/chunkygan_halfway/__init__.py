@@ -18,23 +18,27 @@ class Halfway(LatentSpace):
 
     def __init__(self, generator: Generator, split: float = 0.5) -> None:
         super().__init__(generator)
-        self.first = round(split * generator.num_ws)
+        first = round(split * generator.num_ws)
+        self.counts = torch.tensor([first, generator.num_ws - first], device=generator.w_avg.device)
 
     @property
     def code_shape(self) -> tuple[int, ...]:
         return 2, self.generator.w_dim
 
     def to_styles(self, codes: Tensor) -> Styles:
-        counts = torch.tensor([self.first, self.generator.num_ws - self.first], device=codes.device)
-        return self.generator.styles(codes.repeat_interleave(counts, dim=1))
+        return self.generator.styles(codes.repeat_interleave(self.counts, dim=1))
 
     def from_ws(self, ws: Tensor) -> Tensor:
-        return torch.stack([ws[:, : self.first].mean(1), ws[:, self.first :].mean(1)], dim=1)
+        return torch.stack([half.mean(1) for half in ws.split(self.counts.tolist(), dim=1)], dim=1)
 
+    @torch.no_grad()
     def from_styles(self, styles: Styles) -> Tensor:
-        mean = self.generator.w_avg.expand(len(styles[0]), self.generator.num_ws, -1)
-        return self.from_ws(mean)
+        # Styles are affine in the code: decode the mean and a step along every coordinate, and solve.
+        mean = self.mean()
+        steps = torch.eye(mean.numel()).to(mean).unflatten(1, self.code_shape)
+        at = torch.cat(self.to_styles(mean[None]), 1)
+        moves = torch.cat(self.to_styles(mean + steps), 1) - at
+        return mean + ((torch.cat(styles, 1) - at) @ torch.linalg.pinv(moves)).unflatten(1, self.code_shape)
 
     def scale(self) -> Tensor:
-        rng = torch.Generator().manual_seed(0)
-        return self.sample(256, rng=rng).std(0).mean().expand(1, 1)
+        return self.sample(256, rng=torch.Generator().manual_seed(0)).std(0)
