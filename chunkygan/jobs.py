@@ -53,14 +53,16 @@ _COMMON = {
     "domain": Key(type=str, default=None, nullable=True),
     "seed": Key(type=int, default=0),
 }
+_TRAINER = Key(section="chunkygan.lightning.trainer:trainer_options", default={})
 
 
 def _training(module: str) -> dict[str, Key]:
-    injected = ("out_dir", "seed", "dataset", "domain")
+    injected = ("out_dir", "seed", "dataset", "domain", "trainer")
     return {
         **_COMMON,
         "dataset": Key(kind="dataset"),
         "training": Key(section=f"{module}:train", injected=injected, default={}),
+        "trainer": _TRAINER,
     }
 
 
@@ -74,8 +76,20 @@ JOBS: dict[str, dict[str, Key]] = {
         "inverter": Key(kind="inverter", default={"name": "optimization"}),
         "perceptual": Key(kind="perceptual"),
         "identity": Key(kind="identity", default=None, nullable=True),
-        "trainer": Key(section="chunkygan.lightning.trainer:trainer_options", default={}),
+        "trainer": _TRAINER,
         "output": Key(section="chunkygan.inversion:OutputOptions", default={}),
+    },
+    "evaluate_fidelity": {
+        **_COMMON,
+        "generator": Key(kind="generator"),
+        "images": Key(section="chunkygan.evaluation_images:image_source"),
+        "mask_generator": Key(kind="mask_generator", default=None, nullable=True),
+        "inverter": Key(kind="inverter", default={"name": "optimization"}),
+        "perceptual": Key(kind="perceptual"),
+        "measures": Key(kind="perceptual", many="list", default=[]),
+        "identity": Key(kind="identity", default=None, nullable=True),
+        "rows": Key(type=dict[str, Any]),
+        "trainer": Key(section="chunkygan.lightning.trainer:trainer_options", default={}),
     },
     "train_generator": _training("chunkygan.lightning.generator_training"),
     "train_perceptual": _training("chunkygan.lightning.perceptual_training"),
