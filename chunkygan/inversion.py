@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import sys
@@ -68,10 +69,14 @@ class Inversion:
         self.generator: Generator = frozen(create("generator", data["generator"]))
         self.perceptual: Perceptual = create("perceptual", data["perceptual"])
         self.identity: Identity | None = create("identity", data["identity"]) if data["identity"] else None
-        self.inverter: Inverter = create(
-            "inverter", data["inverter"], generator=self.generator, seed=self.seed,
-            trainer=trainer_options(**data["trainer"]),
-        )  # fmt: skip
+        self.inverter: Inverter = self._inverter()
+
+    def varied(self, **changes: Any) -> Inversion:
+        """The same networks with other recipe keys, such as ``inverter`` or ``latent_space``."""
+        other = copy.copy(self)
+        other.recipe = replace(self.recipe, data={**self.recipe.data, **changes})
+        other.inverter = other._inverter()
+        return other
 
     def read(self, picture: Picture) -> Tensor:
         """(1, 3, h, w) at the generator's resolution: a file, PIL image or tensor in [-1, 1], cut and resized."""
@@ -114,6 +119,11 @@ class Inversion:
         """The same fit with one global W+ code, to compare with."""
         whole = create("mask_generator", "single", size=self.generator.resolution)
         return self._projection(target, whole, [{"name": "w_plus"}], None, listeners, state)
+
+    def _inverter(self) -> Inverter:
+        data = self.recipe.data
+        options = trainer_options(**data["trainer"])
+        return create("inverter", data["inverter"], generator=self.generator, seed=self.seed, trainer=options)
 
     def _projection(
         self,
