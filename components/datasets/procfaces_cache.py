@@ -60,7 +60,9 @@ class FaceCache:
         self.labels[rows] = drawn.labels.byte().numpy()
         self.z[rows] = self.faces.latents(items).numpy()
         self.attributes[rows] = drawn.attributes.numpy()
-        self._done.write_text(str(items.stop))
+        part = self._done.with_suffix(".part")
+        part.write_text(str(items.stop))
+        part.replace(self._done)  # whole, for whoever reads it meanwhile
 
     def _map(self, name: str, kind: type, shape: tuple[int, ...]) -> np.memmap:
         path = self.folder / f"{name}.bin"

@@ -1,0 +1,135 @@
+"""Training of the drawn domain's networks: two steps on tiny sizes, exact resume, and the pieces by hand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from chunkygan._torchvision import ensure_importable
+
+ensure_importable()
+
+from chunkygan.components.datasets.procfaces import ProcFaces  # noqa: E402
+from chunkygan.components.generators.stylegan2_files import read_generator  # noqa: E402
+from chunkygan.components.perceptual.lpips import Lpips  # noqa: E402
+from chunkygan.lightning import generator_training, perceptual_training  # noqa: E402
+from chunkygan.lightning.generator_losses import part_weights, pyramid_distance, shrink  # noqa: E402
+from chunkygan.lightning.generator_schedule import available_at, items_at, rate_at, stage_at, stages_of  # noqa: E402
+from chunkygan.lightning.perceptual_training_distortions import KINDS, ranked_pairs  # noqa: E402
+from chunkygan.lightning.perceptual_training_heads import agreement, fit_heads  # noqa: E402
+
+TINY = dict(
+    generator={"w_dim": 8, "mapping_layers": 2, "channels": [8, 8, 8, 8], "mapping_lr_multiplier": 1.0},
+    sizes=[16, 32], batches=[2, 2], first_items=4, item_growth=1, save_every=2, trainer={"accelerator": "cpu"},
+)  # fmt: skip
+
+
+def dataset() -> ProcFaces:
+    return ProcFaces(32, count=12, supersampling=1)
+
+
+def test_two_steps_leave_weights_that_load_and_draw(tmp_path):
+    path = generator_training.train(dataset(), tmp_path, 0, steps=[1, 1], **TINY)
+    generator = read_generator(path)
+    assert generator.config["z_dim"] == 64
+    ws = generator.mapping(torch.randn(2, 64))
+    assert generator.synthesis(generator.styles(ws)).shape == (2, 3, 32, 32)
+    assert generator.w_avg.abs().sum() > 0
+    assert (tmp_path / "samples_000002.png").exists()
+
+
+def test_a_resumed_training_ends_where_an_unbroken_one_does(tmp_path):
+    whole = generator_training.train(dataset(), tmp_path / "whole", 0, steps=[2, 4], decay=1.0, **TINY)
+    options = {**TINY, "trainer": {"accelerator": "cpu", "limit_train_batches": 2, "max_epochs": 1}}
+    generator_training.train(dataset(), tmp_path / "broken", 0, steps=[2, 4], decay=1.0, **options)
+    stopped = torch.load(tmp_path / "broken" / "state.ckpt", weights_only=False)
+    assert stopped["global_step"] == 2
+    broken = generator_training.train(dataset(), tmp_path / "broken", 0, steps=[2, 4], decay=1.0, **TINY)
+    one, other = (read_generator(path).state_dict() for path in (whole, broken))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_training_lowers_the_loss():
+    torch.manual_seed(0)
+    options = generator_training.Options(stages_of([16], [30], [4]), warm_up=1, decay=1.0)
+    network = generator_training.fresh_generator({"resolution": 16, "z_dim": 64, **TINY["generator"], "channels": [8] * 3})
+    faces = ProcFaces(16, count=4, supersampling=1)
+    held = faces.held_out(4)
+    module = generator_training.GeneratorTraining(network, None, faces.classes, options, 0)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+    losses = []
+    for _ in range(30):
+        loss = module.loss(held, 16)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_stages_follow_each_other_and_the_last_goes_on():
+    stages = stages_of([16, 32], [2, 3], [8, 4])
+    assert [stage_at(stages, step).size for step in range(7)] == [16, 16, 32, 32, 32, 32, 32]
+    with pytest.raises(ValueError, match="as many"):
+        stages_of([16], [2, 3], [8, 4])
+
+
+def test_the_learning_rate_rises_holds_and_falls():
+    rates = [rate_at(step, 100, warm_up=10, decay=0.5) for step in (0, 9, 49, 75, 100)]
+    assert rates == pytest.approx([0.1, 1.0, 1.0, 0.505, 0.01])
+
+
+def test_items_depend_on_seed_and_step_alone():
+    assert torch.equal(items_at(7, 5, 100, 1), items_at(7, 5, 100, 1))
+    assert not torch.equal(items_at(7, 5, 100, 1), items_at(8, 5, 100, 1))
+    assert [available_at(step, 10, first=4, growth=3) for step in range(4)] == [4, 7, 10, 10]
+
+
+def test_the_surroundings_of_a_heavy_class_weigh_as_it_does():
+    labels = torch.zeros(1, 8, 8, dtype=torch.long)
+    labels[0, 4, 4] = 1
+    weights = part_weights(labels, torch.tensor([1.0, 5.0]), reach=3)
+    assert float(weights.mean()) == pytest.approx(1)
+    assert float(weights[0, 0, 3, 5] / weights[0, 0, 0, 0]) == pytest.approx(5)
+
+
+def test_pyramid_distance_of_a_constant_offset_is_that_offset():
+    a = torch.zeros(1, 3, 16, 16)
+    assert float(pyramid_distance(a + 0.25, a, torch.ones(1, 1, 16, 16))) == pytest.approx(0.25)
+
+
+def test_shrink_averages():
+    assert shrink(torch.arange(16.0).reshape(1, 1, 4, 4), 2).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_distortion_of_severity_nothing_is_the_picture(kind):
+    held = dataset().held_out(2)
+    same = KINDS[kind](held["image"], torch.zeros(2, 1, 1, 1), held["labels"], torch.Generator().manual_seed(0))
+    torch.testing.assert_close(same, held["image"], atol=2e-3, rtol=0)
+
+
+def test_ranked_pairs_of_one_kind_and_of_two():
+    held, random = dataset().held_out(3), torch.Generator().manual_seed(0)
+    for mixed in (False, True):
+        milder, worse, names = ranked_pairs(held["image"], held["labels"], random, mixed=mixed)
+        assert milder.shape == worse.shape == held["image"].shape
+        assert all((a != b) == mixed for a, b in names)
+
+
+def test_heads_find_the_channel_that_tells():
+    random = torch.Generator().manual_seed(0)
+    near, far = torch.rand(200, 3, generator=random), torch.rand(200, 3, generator=random)
+    far[:, 1] = near[:, 1] + 0.2
+    heads = fit_heads(near, far)
+    assert (heads >= 0).all() and heads.argmax() == 1
+    assert agreement(near @ heads, far @ heads) > 0.9
+
+
+def test_a_perceptual_network_of_two_steps_is_read_by_lpips(tmp_path):
+    options = dict(widths=[4, 4, 4], items=4, batch=2, head_batches=3, save_every=1, trainer={"accelerator": "cpu"})
+    path = perceptual_training.train(dataset(), tmp_path, 0, net="tiny", steps=2, **options)
+    distance = Lpips("tiny", path)
+    held = dataset().held_out(2)["image"]
+    assert distance(held, held).abs().max() == 0
+    assert distance(held[:1], held[1:]) > 0
+    assert "all_l2" in (tmp_path / "scores.txt").read_text()
