@@ -15,7 +15,8 @@ class Key:
 
     Args:
         kind: the registry kind of the component it names; None for other keys.
-        many: ``"list"`` or ``"map"`` where it holds several components.
+        many: ``"list"`` or ``"map"`` where it holds several components, or several maps of `fields`.
+        fields: the keys of each of several maps.
         section: ``"module:callable"`` whose signature the section's keys must fit.
         injected: arguments of `section` that the framework fills.
         type: annotation of a plain value.
@@ -25,6 +26,7 @@ class Key:
 
     kind: str | None = None
     many: Literal["list", "map"] | None = None
+    fields: dict[str, Key] | None = None
     section: str | None = None
     injected: tuple[str, ...] = ()
     type: Any = None
@@ -85,11 +87,19 @@ JOBS: dict[str, dict[str, Key]] = {
         "images": Key(section="chunkygan.evaluation_images:image_source"),
         "mask_generator": Key(kind="mask_generator", default=None, nullable=True),
         "inverter": Key(kind="inverter", default={"name": "optimization"}),
+        "rows": Key(
+            many="map",
+            fields={
+                "latent_space": Key(kind="latent_space"),
+                "chunks": Key(type=bool, default=False),
+                "inverter": Key(type=dict, default={}),
+                "against": Key(type=str, default=""),
+            },
+        ),
         "perceptual": Key(kind="perceptual"),
         "measures": Key(kind="perceptual", many="list", default=[]),
         "identity": Key(kind="identity", default=None, nullable=True),
-        "rows": Key(type=dict[str, Any]),
-        "trainer": Key(section="chunkygan.lightning.trainer:trainer_options", default={}),
+        "trainer": _TRAINER,
     },
     "train_generator": _training("chunkygan.lightning.generator_training"),
     "train_perceptual": _training("chunkygan.lightning.perceptual_training"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 from chunkygan import plugins
 from chunkygan.domain import PARTS, load_domain
 from chunkygan.errors import RecipeError
-from chunkygan.jobs import JOBS, REQUIRED
+from chunkygan.jobs import JOBS, REQUIRED, Key
 from chunkygan.places import shipped, shown
 from chunkygan.recipe_check import check
 from chunkygan.wording import did_you_mean, known
@@ -209,13 +209,15 @@ def _fill(data: dict[str, Any]) -> list[str]:
     if keys is None:
         return []
     problems = _fill_from_domain(data, [key for key in PARTS if key in keys])
+    _fill_keys(data, keys)
+    return problems
+
+
+def _fill_keys(data: dict[str, Any], keys: dict[str, Key]) -> None:
+    """Writes bare names out as components, and fills in the defaults of absent keys, at every depth."""
     for name, key in keys.items():
-        if key.kind and key.many is None and name in data:
-            data[name] = _component(data[name])
-        elif key.kind and key.many == "map" and isinstance(data.get(name), dict):
-            data[name] = {chunk: _component(spec) for chunk, spec in data[name].items()}
-        elif key.kind and key.many == "list" and isinstance(data.get(name), list):
-            data[name] = [_component(spec) for spec in data[name]]
+        if name in data:
+            data[name] = _written_out(data[name], key)
         if key.default is REQUIRED:
             continue
         if key.default is None:
@@ -224,7 +226,16 @@ def _fill(data: dict[str, Any]) -> list[str]:
             data[name] = deepcopy(key.default)
         elif isinstance(data[name], dict) and "name" not in data[name] and isinstance(key.default, dict):
             data[name] = {**deepcopy(key.default), **data[name]}
-    return problems
+
+
+def _written_out(value: Any, key: Key) -> Any:
+    if key.many == "map" and isinstance(value, dict):
+        return {name: _written_out(item, replace(key, many=None)) for name, item in value.items()}
+    if key.many == "list" and isinstance(value, list):
+        return [_written_out(item, replace(key, many=None)) for item in value]
+    if key.fields and isinstance(value, dict):
+        _fill_keys(value, key.fields)
+    return _component(value) if key.kind else value
 
 
 def _fill_from_domain(data: dict[str, Any], parts: Sequence[str]) -> list[str]:

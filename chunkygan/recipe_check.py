@@ -22,20 +22,24 @@ def check(data: dict[str, Any]) -> list[str]:
         return [f"job: is required; {known(JOBS)}"]
     if not isinstance(job, str) or job not in JOBS:
         return [f"job: there is no job {job!r}; {known(JOBS)}{did_you_mean(str(job), JOBS)}"]
-    keys, found = JOBS[job], []
+    return _check_keys(data, JOBS[job], "", f"a recipe for '{job}'")
+
+
+def _check_keys(data: dict[str, Any], keys: dict[str, Key], path: str, what: str) -> list[str]:
+    found = []
     for name in data:
         if isinstance(name, str) and name not in keys:
-            found.append(f"{name}: a recipe for '{job}' has no such key; {known(keys)}{did_you_mean(name, keys)}")
+            found.append(f"{path}{name}: {what} has no such key; {known(keys)}{did_you_mean(name, keys)}")
     for name, key in keys.items():
         if name in data:
-            found += _check_key(data[name], key, name)
+            found += _check_key(data[name], key, path + name)
         elif key.default is REQUIRED:
-            found.append(f"{name}: is required by '{job}'{_remedy(key)}")
+            found.append(f"{path}{name}: is required by {what}{_remedy(key, path)}")
     return found
 
 
-def _remedy(key: Key) -> str:
-    if key.kind is None:
+def _remedy(key: Key, path: str) -> str:
+    if key.kind is None or path:
         return ""
     return f"; name a {key.kind}, {{name: ...}}, or a domain that has one"
 
@@ -43,7 +47,7 @@ def _remedy(key: Key) -> str:
 def _check_key(value: Any, key: Key, path: str) -> list[str]:
     if value is None and key.nullable:
         return []
-    if key.kind and key.many:
+    if key.many:
         return _check_several(value, key, path)
     if key.kind:
         return _check_component(value, key.kind, path)
@@ -55,14 +59,22 @@ def _check_key(value: Any, key: Key, path: str) -> list[str]:
 
 
 def _check_several(value: Any, key: Key, path: str) -> list[str]:
-    assert key.kind is not None
     if key.many == "list" and isinstance(value, list):
         items = [(f"{path}[{index}]", spec) for index, spec in enumerate(value)]
     elif key.many == "map" and isinstance(value, dict):
         items = [(f"{path}.{name}", spec) for name, spec in value.items()]
     else:
-        return [f"{path}: must be a {key.many} of {key.kind} components; got {value!r}"]
-    return [problem for where, spec in items for problem in _check_component(spec, key.kind, where)]
+        content = f"{key.kind} components" if key.kind else f"{{{', '.join(key.fields or ())}}}"
+        return [f"{path}: must be a {key.many} of {content}; got {value!r}"]
+    return [problem for where, item in items for problem in _check_item(item, key, where)]
+
+
+def _check_item(item: Any, key: Key, path: str) -> list[str]:
+    if key.kind:
+        return _check_component(item, key.kind, path)
+    if not isinstance(item, dict):
+        return [f"{path}: must be a map of {', '.join(key.fields or ())}; got {item!r}"]
+    return _check_keys(item, key.fields or {}, f"{path}.", "each of them")
 
 
 def _check_component(spec: Any, kind: str, path: str) -> list[str]:

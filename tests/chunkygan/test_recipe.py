@@ -206,7 +206,7 @@ def test_the_message_has_the_file_before_every_line(write: Write) -> None:
         ("job: invert\nplugins: [no_such_module_x]\n", "'no_such_module_x' cannot be run: ModuleNotFoundError"),
         ("job: invert\nplugins: [gone.py]\n", "gone.py' cannot be run: no such file"),
         ("job: invert\ndomain: profaces_128\n", "no domain 'profaces_128'.*did you mean 'procfaces_128'"),
-        ("job: invert\n", "generator: is required by 'invert'; name a generator"),
+        ("job: invert\n", "generator: is required by a recipe for 'invert'; name a generator"),
         ("job: invert\nlatent_space: 3\n", "latent_space: must be a latent_space, {name: ..., argument: value}; got 3"),
         ("job: invert\nlatent_space: {split: 1}\n", "latent_space.split: w_plus takes no such option"),
         ("job: invert\ninverter: {name: 3}\n", "inverter.name: is required.*got 3"),
@@ -254,6 +254,23 @@ def test_unknown_recipe_lists_those_that_ship() -> None:
 def test_a_recipe_for_another_job_is_refused(write: Write) -> None:
     with pytest.raises(RecipeError, match="this is a recipe for 'invert'"):
         load(write(GOOD), job="train_generator")
+
+
+EVALUATION = "job: evaluate_fidelity\ndomain: procfaces_128\nimages: {folder: x}\n"
+
+
+def test_several_maps_are_filled_in_and_checked_like_recipes(write: Write) -> None:
+    rows = load(write(EVALUATION + "rows: {a: {latent_space: w}}\n")).data["rows"]
+    assert rows == {"a": {"latent_space": {"name": "w"}, "chunks": False, "inverter": {}, "against": ""}}
+    path = write(EVALUATION + "rows: {a: {latent_space: {name: ww}, chunk: true}, b: {chunks: 3}, c: 3}\n")
+    assert problems_of(path) == [
+        "rows.a.chunk: each of them has no such key; there are against, chunks, inverter, latent_space;"
+        " did you mean 'chunks'?",
+        "rows.a.latent_space.name: no latent_space 'ww'; there are s, w, w_plus; did you mean 'w'?",
+        "rows.b.latent_space: is required by each of them",
+        "rows.b.chunks: must be true or false; got 3",
+        "rows.c: must be a map of latent_space, chunks, inverter, against; got 3",
+    ]
 
 
 # Plugins
