@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from chunkygan.types import Feature, Fit, Listener, Noise, Styles, Window
+from chunkygan.types import Feature, Fit, Listener, Noise, Spec, Styles, Window
 
 
 class Generator(nn.Module, ABC):
@@ -175,8 +175,7 @@ class Inverter(ABC):
         target: Tensor,
         *,
         generator: Generator,
-        spaces: Sequence[LatentSpace],
-        space_names: Sequence[str],
+        spaces: Sequence[Spec],
         mask_generator: MaskGenerator,
         perceptual: Perceptual,
         start: Fit | None = None,
@@ -187,7 +186,7 @@ class Inverter(ABC):
         """The fit of target, (1, 3, h, w) in [-1, 1].
 
         Args:
-            spaces: one latent space a chunk; `space_names` are their registry names.
+            spaces: component specs of latent spaces, one a chunk; `chunkygan.spaces.latent_spaces` makes them.
             start: codes (and masks) to begin with, of the same chunks; converted where the space differs.
             listeners: called after every step.
             state: file in which an unfinished fit is kept; where it exists, that fit goes on.

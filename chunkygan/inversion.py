@@ -20,14 +20,14 @@ from chunkygan import recipe as recipes
 from chunkygan.build import create
 from chunkygan.errors import RecipeError
 from chunkygan.images import MAX_PIXELS, fit_to, from_pil, read_image
-from chunkygan.interfaces import Generator, Identity, Inverter, LatentSpace, MaskGenerator, Perceptual
+from chunkygan.interfaces import Generator, Identity, Inverter, MaskGenerator, Perceptual
 from chunkygan.lightning.trainer import trainer_options
 from chunkygan.loading import frozen
 from chunkygan.metrics import measure
 from chunkygan.projection import Projection
 from chunkygan.recipe import Recipe
 from chunkygan.shapes import check_shape
-from chunkygan.types import Fit, Listener
+from chunkygan.types import Fit, Listener, Spec
 from chunkygan.weights import find, sha256
 from chunkygan.wording import did_you_mean, known
 
@@ -129,7 +129,7 @@ class Inversion:
         self,
         target: Tensor,
         mask_generator: MaskGenerator,
-        specs: Sequence[dict[str, Any]],
+        specs: Sequence[Spec],
         start: Fit | None,
         listeners: Sequence[Listener],
         state: Path | None,
@@ -138,8 +138,7 @@ class Inversion:
         fit = self.inverter.project(
             target,
             generator=self.generator,
-            spaces=self._spaces(specs),
-            space_names=[spec["name"] for spec in specs],
+            spaces=specs,
             mask_generator=mask_generator,
             perceptual=self.perceptual,
             start=start,
@@ -165,7 +164,7 @@ class Inversion:
             "peak_memory_bytes": _peak_memory(),
         }
 
-    def _space_specs(self, chunks: Sequence[str]) -> list[dict[str, Any]]:
+    def _space_specs(self, chunks: Sequence[str]) -> list[Spec]:
         own = self.recipe.data["chunk_spaces"]
         unknown = [name for name in own if name not in chunks]
         if unknown:
@@ -174,13 +173,6 @@ class Inversion:
                 self.recipe.source,
             )
         return [own.get(name, self.recipe.data["latent_space"]) for name in chunks]
-
-    def _spaces(self, specs: Sequence[dict[str, Any]]) -> list[LatentSpace]:
-        made: dict[str, LatentSpace] = {}
-        for spec in specs:
-            key = json.dumps(spec, sort_keys=True)
-            made.setdefault(key, create("latent_space", spec, generator=self.generator))
-        return [made[json.dumps(spec, sort_keys=True)] for spec in specs]
 
 
 def invert(

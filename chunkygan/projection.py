@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from chunkygan.build import create
 from chunkygan.drawing import composite
 from chunkygan.errors import ProjectionError, ShapeError
 from chunkygan.interfaces import Generator, LatentSpace
+from chunkygan.spaces import latent_spaces
 from chunkygan.types import Codes, Noise, Segments, Styles
 from chunkygan.wording import did_you_mean, known
 
@@ -72,8 +72,7 @@ class Projection:
     @cached_property
     def spaces(self) -> tuple[LatentSpace, ...]:
         """Each chunk's latent space; chunks of the same space share the object."""
-        made = {name: create("latent_space", {"name": name}, generator=self.generator) for name in self.codes.spaces}
-        return tuple(made[name] for name in self.codes.spaces)
+        return latent_spaces(self.codes.spaces, self.generator)
 
     @torch.no_grad()
     def edited_codes(self) -> list[Tensor]:

@@ -38,7 +38,7 @@ def save_projection(projection: Projection, path: str | os.PathLike[str]) -> Non
     tensors |= {f"edit.{i}": edit.direction for i, edit in enumerate(p.edits)}
     description = {
         "generator": {"spec": p.generator_spec, "sha256": p.generator_sha256},
-        "spaces": list(p.codes.spaces),
+        "spaces": [dict(spec) for spec in p.codes.spaces],
         "chunks": list(p.segments.names),
         "edits": [{"strength": edit.strength, "chunks": list(edit.chunks)} for edit in p.edits],
         "metrics": p.metrics,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Union
 
@@ -12,6 +12,9 @@ NoiseMode = Literal["const", "none", "random"]
 Noise = Union[NoiseMode, Sequence[Tensor]]
 """How a generator's noise inputs are filled: its stored maps, zeros, fresh Gaussian maps, or given maps, one a
 convolution in forward order, each ``(h, w)`` or ``(n, 1, h, w)``."""
+
+Spec = Mapping[str, Any]
+"""A component as recipes name it: ``{"name": ..., argument: value}``, values as JSON has them."""
 
 Styles = list[Tensor]
 """S space: the raw outputs of all affine layers in forward order, toRGB included; each ``(n, c_k)``."""
@@ -73,11 +76,11 @@ class Codes:
 
     Args:
         values: one tensor a chunk, ``code_shape`` of its space, without a batch dimension.
-        spaces: registry name of each chunk's latent space.
+        spaces: component spec of each chunk's latent space.
     """
 
     values: tuple[Tensor, ...]
-    spaces: tuple[str, ...]
+    spaces: tuple[Spec, ...]
 
 
 @dataclass(frozen=True)

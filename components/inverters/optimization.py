@@ -15,7 +15,8 @@ from chunkygan.interfaces import Generator, Inverter, LatentSpace, MaskGenerator
 from chunkygan.lightning import fitting
 from chunkygan.lightning.chunk_fit import ChunkFit, Problem, Settings
 from chunkygan.shapes import check_shape
-from chunkygan.types import Codes, Fit, Listener, Segments
+from chunkygan.spaces import latent_spaces
+from chunkygan.types import Codes, Fit, Listener, Segments, Spec
 
 FRUGAL_PIXELS = 4_000_000  # chunks times pixels above which activations are not kept: some GiB at 1024 px
 
@@ -80,8 +81,7 @@ class Optimization(Inverter):
         target: Tensor,
         *,
         generator: Generator,
-        spaces: Sequence[LatentSpace],
-        space_names: Sequence[str],
+        spaces: Sequence[Spec],
         mask_generator: MaskGenerator,
         perceptual: Perceptual,
         start: Fit | None = None,
@@ -93,29 +93,30 @@ class Optimization(Inverter):
         if not torch.isfinite(target).all():
             raise ProjectionError("the target holds numbers that are not finite")
         segments = _segments(mask_generator)
-        codes = self._start_codes(target, generator, spaces, space_names, segments, start, seed)
+        made = latent_spaces(spaces, generator)
+        codes = self._start_codes(target, generator, made, spaces, segments, start, seed)
         fit = ChunkFit(
-            Problem(target, generator, spaces, perceptual), mask_generator, codes, self._settings(segments),
+            Problem(target, generator, made, perceptual), mask_generator, codes, self._settings(segments),
             noise=None if start is None else start.noise, seed=seed,
         )  # fmt: skip
         fitting.run(
             fit, listeners=listeners, patience=self.patience, min_improvement=self.min_improvement,
             state=state, trainer=self.trainer,
         )  # fmt: skip
-        return _result(fit, space_names)
+        return _result(fit, spaces)
 
     def _start_codes(
         self,
         target: Tensor,
         generator: Generator,
         spaces: Sequence[LatentSpace],
-        space_names: Sequence[str],
+        specs: Sequence[Spec],
         segments: Segments,
         start: Fit | None,
         seed: int,
     ) -> list[Tensor]:
         if start is not None:
-            codes = converted_codes(start.codes, generator, spaces, space_names)
+            codes = converted_codes(start.codes, generator, spaces, specs)
             if not all(torch.isfinite(code).all() for code in codes):
                 raise ProjectionError("the start's codes hold numbers that are not finite")
             return codes
@@ -139,11 +140,11 @@ def _segments(mask_generator: MaskGenerator) -> Segments:
 
 
 @torch.no_grad()
-def _result(fit: ChunkFit, space_names: Sequence[str]) -> Fit:
+def _result(fit: ChunkFit, spaces: Sequence[Spec]) -> Fit:
     segments = fit.segments()
     static = None if segments.static is None else segments.static.cpu()
     return Fit(
-        codes=Codes(tuple(code.detach().cpu() for code in fit.codes()), tuple(space_names)),
+        codes=Codes(tuple(code.detach().cpu() for code in fit.codes()), tuple(spaces)),
         segments=Segments(segments.masks.detach().cpu(), segments.names, static),
         noise=tuple(value.detach().cpu() for value in fit.noise) or None,
         mask_state={name: value.detach().cpu() for name, value in fit.mask_generator.named_parameters()},

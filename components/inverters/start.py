@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from chunkygan.build import create
 from chunkygan.compositing import effective_masks
 from chunkygan.errors import ProjectionError
 from chunkygan.interfaces import Generator, LatentSpace
-from chunkygan.types import Codes, Segments
+from chunkygan.spaces import latent_spaces
+from chunkygan.types import Codes, Segments, Spec
 
 BANK_SIZE = 64  # pixels at which samples are compared
 BATCH = 32
@@ -55,27 +55,25 @@ def bank_codes(
 
 @torch.no_grad()
 def converted_codes(
-    codes: Codes, generator: Generator, spaces: Sequence[LatentSpace], space_names: Sequence[str]
+    codes: Codes, generator: Generator, spaces: Sequence[LatentSpace], specs: Sequence[Spec]
 ) -> list[Tensor]:
     """Another fit's codes in these spaces; one code serves every chunk.
 
     Raises:
         ProjectionError: several codes, but not one a chunk.
     """
-    count, values, names = len(spaces), list(codes.values), list(codes.spaces)
+    count, values, sources = len(spaces), list(codes.values), list(codes.spaces)
     if len(values) == 1:
-        values, names = values * count, names * count
+        values, sources = values * count, sources * count
     if len(values) != count:
         raise ProjectionError(f"the start has {len(values)} codes, but there are {count} chunks; 1 or {count} will do")
-    return [_converted(*each, generator) for each in zip(values, names, spaces, space_names)]
-
-
-def _converted(code: Tensor, name: str, space: LatentSpace, space_name: str, generator: Generator) -> Tensor:
-    code = code.to(generator.w_avg)
-    if name == space_name:
-        return code.clone()
-    source: LatentSpace = create("latent_space", {"name": name}, generator=generator)
-    return space.from_styles(source.to_styles(code[None]))[0]
+    made = latent_spaces(sources, generator)
+    return [
+        code.to(generator.w_avg).clone()
+        if dict(spec) == dict(source_spec)
+        else space.from_styles(source.to_styles(code.to(generator.w_avg)[None]))[0]
+        for code, source, source_spec, space, spec in zip(values, made, sources, spaces, specs)
+    ]
 
 
 def _sample_ws(generator: Generator, n: int, truncation: float, seed: int) -> Tensor:

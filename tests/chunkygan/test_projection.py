@@ -17,10 +17,13 @@ from chunkygan.projection import Projection
 from chunkygan.types import Codes, Segments
 
 
+W_PLUS_AND_S = ({"name": "w_plus"}, {"name": "s"})
+
+
 @pytest.fixture
 def projection(tiny, halves):
     rng = torch.Generator().manual_seed(2)
-    codes = Codes((WPlus(tiny).sample(1, rng=rng)[0], S(tiny).sample(1, rng=rng)[0]), ("w_plus", "s"))
+    codes = Codes((WPlus(tiny).sample(1, rng=rng)[0], S(tiny).sample(1, rng=rng)[0]), W_PLUS_AND_S)
     static = torch.zeros(32, 32)
     static[:4] = 1
     return Projection(
@@ -72,7 +75,7 @@ def test_saved_and_read_it_is_the_same(projection, tiny, tmp_path):
     edited.save(tmp_path / "p.safetensors")
     again = chunkygan.load_projection(tmp_path / "p.safetensors", generator=tiny)
     assert torch.equal(again.render(), edited.render())
-    assert again.codes.spaces == ("w_plus", "s") and again.segments.names == ("left", "right")
+    assert again.codes.spaces == W_PLUS_AND_S and again.segments.names == ("left", "right")
     assert again.metrics == edited.metrics and again.recipe == edited.recipe
     assert [p.name for p in tmp_path.iterdir()] == ["p.safetensors"]
 
@@ -92,7 +95,7 @@ def test_hard_masks_and_eight_bit_pictures_are_stored_as_bytes(tiny, projection,
 def test_every_space_survives_the_file(tiny, halves, tmp_path):
     for kind, name in ((W, "w"), (WPlus, "w_plus"), (S, "s")):
         values = tuple(kind(tiny).sample(2, rng=torch.Generator().manual_seed(3)))
-        made = Projection(torch.zeros(1, 3, 32, 32), Codes(values, (name,) * 2), Segments(halves()[0], ("a", "b")), tiny)
+        made = Projection(torch.zeros(1, 3, 32, 32), Codes(values, ({"name": name},) * 2), Segments(halves()[0], ("a", "b")), tiny)
         made.save(tmp_path / "p.safetensors")
         read = chunkygan.load_projection(tmp_path / "p.safetensors", generator=tiny)
         assert all(torch.equal(a, b) for a, b in zip(values, read.codes.values))

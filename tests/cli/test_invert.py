@@ -70,7 +70,7 @@ def test_python_takes_masks_and_nested_overrides(tiny_run):
     )  # fmt: skip
     assert projection.masks.shape == (3, 32, 32)
     assert projection.metrics["steps"] == 3
-    assert projection.codes.spaces == ("s",) * 3
+    assert projection.codes.spaces == ({"name": "s"},) * 3
 
 
 def test_a_finished_picture_is_not_done_again_unless_it_changed(tiny_run, invert):

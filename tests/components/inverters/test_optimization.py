@@ -11,6 +11,7 @@ from chunkygan.components.mask_generators.painted import Painted
 from chunkygan.components.mask_generators.single import Single
 from chunkygan.drawing import composite
 from chunkygan.errors import ProjectionError
+from chunkygan.spaces import latent_spaces
 from chunkygan.types import Codes, Fit, Segments
 
 SPACES = {"w": W, "w_plus": WPlus, "s": S}
@@ -28,9 +29,8 @@ def target(tiny):
 def project(tiny, pixels, target):
     def run(masks, *, spaces=("w_plus",), begin=None, listeners=(), state=None, seed=0, goal=target, **options):
         names = list(spaces) * (len(masks.names) if len(spaces) == 1 else 1)
-        made = {name: SPACES[name](tiny) for name in names}
         return Optimization(**{"steps": 30, **options}).project(
-            goal, generator=tiny, spaces=[made[name] for name in names], space_names=names, mask_generator=masks,
+            goal, generator=tiny, spaces=[{"name": name} for name in names], mask_generator=masks,
             perceptual=pixels, start=begin, listeners=listeners, state=state, seed=seed,
         )  # fmt: skip
 
@@ -38,7 +38,8 @@ def project(tiny, pixels, target):
 
 
 def drawn(tiny, fit, target, noise="const"):
-    styles = [SPACES[name](tiny).to_styles(code[None]) for name, code in zip(fit.codes.spaces, fit.codes.values)]
+    spaces = latent_spaces(fit.codes.spaces, tiny)
+    styles = [space.to_styles(code[None]) for space, code in zip(spaces, fit.codes.values)]
     return composite(tiny, styles, fit.segments, target, noise=fit.noise or noise)
 
 
@@ -167,13 +168,13 @@ def test_one_code_starts_all_chunks(project, halves):
 
 
 def test_a_start_with_the_wrong_number_of_codes_is_refused(project, halves, target):
-    three = Fit(Codes((torch.zeros(16),) * 3, ("w",) * 3), Segments(torch.zeros(3, 32, 32), ("a", "b", "c")))
+    three = Fit(Codes((torch.zeros(16),) * 3, ({"name": "w"},) * 3), Segments(torch.zeros(3, 32, 32), ("a", "b", "c")))
     with pytest.raises(ProjectionError, match="3 codes, but there are 2 chunks"):
         project(halves, begin=three)
 
 
 def test_codes_that_are_not_finite_are_refused(project, halves):
-    broken = Fit(Codes((torch.full((16,), float("nan")),), ("w",)), Segments(torch.ones(1, 32, 32), ("image",)))
+    broken = Fit(Codes((torch.full((16,), float("nan")),), ({"name": "w"},)), Segments(torch.ones(1, 32, 32), ("image",)))
     with pytest.raises(ProjectionError, match="not finite"):
         project(halves, begin=broken)
 
