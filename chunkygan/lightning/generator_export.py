@@ -43,7 +43,9 @@ def draw(generator: Generator, z: Tensor, *, size: int | None = None) -> Tensor:
     return generator.synthesis(generator.styles(generator.mapping(z)), noise="const", size=size).clamp(-1, 1)
 
 
-def write_sheet(generator: Generator, z: Tensor, wanted: Tensor, path: Path, *, size: int | None, columns: int = 8) -> None:
+def write_sheet(
+    generator: Generator, z: Tensor, wanted: Tensor, path: Path, *, size: int | None, columns: int = 8
+) -> None:
     """Writes a picture: rows of what is drawn for latents, each above a row of what was wanted."""
     drawn, rows = draw(generator, z, size=size), []
     for start in range(0, len(z), columns):

@@ -94,7 +94,9 @@ class GeneratorTraining(pl.LightningModule):
             torch._foreach_lerp_(means, now, 1 - keep)
 
     def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.Adam(self.generator.parameters(), lr=self.options.learning_rate, betas=(0.9, 0.99), fused=True)
+        optimizer = torch.optim.Adam(
+            self.generator.parameters(), lr=self.options.learning_rate, betas=(0.9, 0.99), fused=True
+        )
         options = self.options
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: rate_at(step, options.steps, warm_up=options.warm_up, decay=options.decay)

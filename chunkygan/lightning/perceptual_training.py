@@ -54,11 +54,13 @@ class PerceptualTraining(pl.LightningModule):
     learn both scales at a quarter of the cost.
     """
 
-    def __init__(self, backbone: Any, cache: Any, steps: int, batch: int, learning_rate: float, seed: int) -> None:
+    def __init__(
+        self, backbone: Any, cache: Any, items: int, steps: int, batch: int, learning_rate: float, seed: int
+    ) -> None:
         super().__init__()
         self.backbone, self.cache, self.steps, self.seed = backbone, cache, steps, seed
-        self.batch, self.learning_rate = batch, learning_rate
-        attributes = torch.from_numpy(cache.attributes[: len(cache)])
+        self.items, self.batch, self.learning_rate = items, batch, learning_rate
+        attributes = torch.from_numpy(cache.attributes[:items])
         self.register_buffer("mean", attributes.mean(0))
         self.register_buffer("spread", attributes.std(0).clamp(min=1e-3))
         self.parts = nn.ModuleList(nn.Conv2d(width, len(cache.faces.classes), 1) for width in backbone.widths)
@@ -79,7 +81,7 @@ class PerceptualTraining(pl.LightningModule):
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
         step = self.global_step
-        drawn = self.cache.batch(items_at(step, self.batch, len(self.cache), self.seed + 1))
+        drawn = self.cache.batch(items_at(step, self.batch, self.items, self.seed + 1))
         images, labels = drawn["image"].to(self.device), drawn["labels"].to(self.device)
         half = images.shape[-1] // 2
         if step % 2:
@@ -110,9 +112,9 @@ class _KeepState(pl.Callback):
             self.path.with_suffix(".part").replace(self.path)
 
 
-def _pictures(cache: Any, batches: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _pictures(cache: Any, items: int, batches: int, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
     for index in range(batches):
-        drawn = cache.batch(items_at(index, 16, len(cache), seed))
+        drawn = cache.batch(items_at(index, 16, items, seed))
         yield drawn["image"], drawn["labels"]
 
 
@@ -176,14 +178,15 @@ def train(
     out_dir.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     pictures = dataset.cached(Path(cache) if cache else out_dir / "cache")
-    pictures.fill(min(items, pictures.count))
+    items = min(items, pictures.count)
+    pictures.fill(items)
     backbone = fresh_backbone(widths or [16, 32, 48, 64, 96], net, out_dir, seed)
-    module = PerceptualTraining(backbone, pictures, steps, batch, learning_rate, seed)
+    module = PerceptualTraining(backbone, pictures, items, steps, batch, learning_rate, seed)
     state = out_dir / "state.ckpt"
     runner = quiet_trainer(steps=steps, callbacks=[_KeepState(state, save_every)], **(trainer or {}))
     runner.fit(module, ticks(), ckpt_path=state if state.exists() else None, weights_only=False)
     backbone = module.backbone.cpu().eval()
-    pairs = measure_pairs(backbone.taps, _pictures(pictures, head_batches, seed + 3), seed)
+    pairs = measure_pairs(backbone.taps, _pictures(pictures, items, head_batches, seed + 3), seed)
     set_heads(backbone, fit_heads(pairs["milder"], pairs["worse"]))
     scores = score(backbone, dataset)
     (out_dir / "scores.txt").write_text("".join(f"{name} {value:.4f}\n" for name, value in scores.items()))

@@ -56,7 +56,7 @@ def pixelate(images: Tensor, severity: Tensor, labels: Tensor, random: torch.Gen
 
 
 def swap_parts(images: Tensor, severity: Tensor, labels: Tensor, random: torch.Generator) -> Tensor:
-    """Another picture shows through where parts of the face are: features, then skin and hair; more of them and more strongly."""
+    """Another picture shows through in parts of the face, more of them and more strongly; skin and hair from 0.5 on."""
     other = torch.roll(images, int(torch.randint(1, max(len(images), 2), (1,), generator=random)), 0)
     chosen = torch.rand(len(images), 19, generator=random) < 0.25 + 0.75 * severity.reshape(-1, 1)
     chosen[:, [0, 14, 15, 16]] = False  # background, neck, necklace, clothes

@@ -28,7 +28,7 @@ def normals_from_latent(z: Tensor) -> Tensor:
     A fixed rotation mixes the latents, so that no coordinate of z is an attribute. Like StyleGAN2's
     mapping network it sees only the direction of z.
     """
-    n, width = z.shape
+    width = z.shape[1]
     if width < COUNT:
         raise ComponentError(f"z_dim must be at least {COUNT}, the number of a face's parameters; got {width}")
     generator = torch.Generator().manual_seed(20210)

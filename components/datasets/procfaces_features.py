@@ -105,7 +105,9 @@ def paint_mouth(canvas: Canvas, p: FaceParameters, face: Surface, lit: Tensor, g
 def _lip_colour(p: FaceParameters) -> Tensor:
     skin = skin_colour(p)
     natural = skin * _rgb(skin, 0.90, 0.66, 0.66)
-    return mix(natural, _rgb(skin, 0.76, 0.15, 0.22) * (0.5 + 0.5 * skin.mean(1, keepdim=True)), 0.8 * p["make_up"][:, None])
+    return mix(
+        natural, _rgb(skin, 0.76, 0.15, 0.22) * (0.5 + 0.5 * skin.mean(1, keepdim=True)), 0.8 * p["make_up"][:, None]
+    )
 
 
 def _mouth_inside(q: Tensor, y: Tensor, above: Tensor, below: Tensor) -> Tensor:

@@ -20,9 +20,9 @@ _SHADES = [
 def hair_colour(p: FaceParameters) -> Tensor:
     """Albedo (n, 3, 1, 1): a shade, tinted red, greyed."""
     shade = ramp(p["hair_shade"], _SHADES)
-    red = shade * shade.new_tensor([1.65, 0.72, 0.42]).reshape(1, 3, 1, 1) + shade.new_tensor(
-        [0.04, 0.0, 0.0]
-    ).reshape(1, 3, 1, 1)
+    red = shade * shade.new_tensor([1.65, 0.72, 0.42]).reshape(1, 3, 1, 1) + shade.new_tensor([0.04, 0.0, 0.0]).reshape(
+        1, 3, 1, 1
+    )
     grey = shade.new_tensor(linear(0.80, 0.80, 0.81)).reshape(1, 3, 1, 1)
     return mix(mix(shade, red, 0.75 * p["hair_red"][:, None]), grey, 0.85 * p["hair_grey"][:, None])
 
@@ -63,19 +63,17 @@ def paint_cap(canvas: Canvas, p: FaceParameters, camera: Camera, light: Light, c
     parting = 0.275 * p["hair_parting"]
     across = (x - parting) / (0.30 + (1 - (y / 1.03) ** 2).clamp(min=0.02).sqrt()) * 1.1
     tone = _strands(across, y - 0.5 * z, p)
-    line = ridge((x - parting) / 0.028) * smoothstep(-0.5, -0.75, y) * (1 - amount_of(p))
+    line = ridge((x - parting) / 0.028) * smoothstep(-0.5, -0.75, y) * (1 - _parting_hidden(p))
     canvas.lay(cover, hair_light(colour, tone * (1 - 0.45 * line), shell.normal, light, y), "hair")
     return smoothstep(0.13, -0.02, below) * shell.cover
 
 
-def amount_of(p: FaceParameters) -> Tensor:
+def _parting_hidden(p: FaceParameters) -> Tensor:
     """How much of a fringe (n, 1, 1) hides the parting."""
     return (0.6 * p["hair_fringe"] + 0.4 * p["hair_curl"]).clamp(0, 1)
 
 
-def hair_light(
-    colour: Tensor, tone: Tensor, normal: tuple[Tensor, Tensor, Tensor], light: Light, y: Tensor
-) -> Tensor:
+def hair_light(colour: Tensor, tone: Tensor, normal: tuple[Tensor, Tensor, Tensor], light: Light, y: Tensor) -> Tensor:
     """Light (n, 3, h, w) from strands: matt, with the bright band across them that hair shows."""
     nx, ny, nz = normal
     facing = (nx * light.x + ny * light.y + nz * light.z + 0.45).clamp(min=0) / 1.45
@@ -88,7 +86,7 @@ def hair_light(
 def paint_curtain(
     canvas: Canvas, p: FaceParameters, camera: Camera, light: Light, colour: Tensor, soft: Tensor
 ) -> None:
-    """Lays long hair that hangs behind head and neck, in front of the shoulders."""
+    """Lays long hair that hangs behind head, neck and shoulders."""
     cx, cy, _ = camera.project((torch.zeros_like(p["yaw"]), 0.0, -0.22))
     x, y = camera.x - cx, camera.y - cy
     length = p["hair_length"]
@@ -101,7 +99,7 @@ def paint_curtain(
     tone = _strands(x * 1.1, y, p)
     nx = (x / half).clamp(-1, 1) * 0.75
     normal = (nx, torch.full_like(nx, -0.15), (1 - nx * nx).sqrt())
-    depth = 0.35 + 0.65 * smoothstep(0.55, 1.0, x.abs() / half) # darker behind the neck
+    depth = 0.35 + 0.65 * smoothstep(0.55, 1.0, x.abs() / half)  # darker behind the neck
     canvas.lay(edge(shape, 2.5 * soft) * there, hair_light(colour, tone * depth, normal, light, y), "hair")
 
 

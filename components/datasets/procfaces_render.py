@@ -63,18 +63,11 @@ def _draw(p: FaceParameters, resolution: int, supersampling: int) -> tuple[Tenso
     hair = hair_colour(p)
     _draw_head(canvas, p, camera, light, hair, soft)
     paint_ears(canvas, p, camera, light, soft)
-    paint_curtain_after_neck(canvas, p, camera, light, hair, soft)
+    paint_neck(canvas, p, camera, light, soft)
+    paint_curtain(canvas, p, camera, light, hair, soft)  # behind the neck
     paint_background(canvas, p, light)
     image = to_display(functional.avg_pool2d(canvas.light, supersampling))
     return image, functional.avg_pool2d(canvas.masks, supersampling)
-
-
-def paint_curtain_after_neck(
-    canvas: Canvas, p: FaceParameters, camera: Camera, light: Light, hair: Tensor, soft: Tensor
-) -> None:
-    """Lays neck, long hair and clothes; long hair hangs behind the neck but before the shoulders."""
-    paint_neck(canvas, p, camera, light, soft)
-    paint_curtain(canvas, p, camera, light, hair, soft)
 
 
 def _draw_head(canvas: Canvas, p: FaceParameters, camera: Camera, light: Light, hair: Tensor, soft: Tensor) -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .procfaces_canvas import Canvas
-from .procfaces_colour import bump, edge, hue_colour, linear, smoothstep
+from .procfaces_colour import bump, edge, hue_colour, smoothstep
 from .procfaces_geometry import EYE_HEIGHT, Camera, Surface
 from .procfaces_light import Light, lit, skin_colour
 from .procfaces_parameters import FaceParameters
@@ -80,7 +80,7 @@ def _lay_cloth(
 
 def paint_background(canvas: Canvas, p: FaceParameters, light: Light) -> None:
     """Lays a gradient with a soft glow and, where it is cluttered, blurred shapes."""
-    n, h, w = canvas.left.shape
+    _, h, w = canvas.left.shape
     u = torch.linspace(-1, 1, w, device=canvas.left.device).reshape(1, 1, w)
     v = torch.linspace(-1, 1, h, device=canvas.left.device).reshape(1, h, 1)
     busy = p["clutter"].abs() ** 2

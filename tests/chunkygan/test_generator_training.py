@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from chunkygan._torchvision import ensure_importable
 
 ensure_importable()
@@ -51,7 +52,8 @@ def test_a_resumed_training_ends_where_an_unbroken_one_does(tmp_path):
 def test_training_lowers_the_loss():
     torch.manual_seed(0)
     options = generator_training.Options(stages_of([16], [30], [4]), warm_up=1, decay=1.0)
-    network = generator_training.fresh_generator({"resolution": 16, "z_dim": 64, **TINY["generator"], "channels": [8] * 3})
+    small = {"resolution": 16, "z_dim": 64, **TINY["generator"], "channels": [8] * 3}
+    network = generator_training.fresh_generator(small)
     faces = ProcFaces(16, count=4, supersampling=1)
     held = faces.held_out(4)
     module = generator_training.GeneratorTraining(network, None, faces.classes, options, 0)

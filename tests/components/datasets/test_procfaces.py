@@ -121,7 +121,8 @@ def test_an_open_mouth_shows_more_of_its_inside():
 
 @pytest.mark.parametrize(("name", "part"), [("glasses", "eye_g"), ("hair_length", "hair")])
 def test_more_of_a_parameter_is_more_of_its_part(name, part):
-    less, more = (render(plain_face().replace(**{name: v}), SIZE).masks[0, CLASSES.index(part)].sum() for v in (0.0, 1.0))
+    both = (render(plain_face().replace(**{name: value}), SIZE).masks[0] for value in (0.0, 1.0))
+    less, more = (masks[CLASSES.index(part)].sum() for masks in both)
     assert more > 1.2 * less + 5
 
 
