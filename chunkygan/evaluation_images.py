@@ -71,9 +71,7 @@ def samples(source: dict[str, Any], *, size: tuple[int, int], seed: int) -> Iter
         yield Sample(f"{index:04d}", item["image"][None], masks, names)
 
 
-def merged(
-    masks: Tensor, classes: Sequence[str], chunks: dict[str, list[str]]
-) -> tuple[tuple[str, ...], Tensor]:
+def merged(masks: Tensor, classes: Sequence[str], chunks: dict[str, list[str]]) -> tuple[tuple[str, ...], Tensor]:
     """Names and masks of chunks that join classes; those without a pixel are left out.
 
     Args:

@@ -169,7 +169,10 @@ class Inversion:
         unknown = [name for name in own if name not in chunks]
         if unknown:
             raise RecipeError(
-                [f"chunk_spaces.{name}: no such chunk; {known(chunks)}{did_you_mean(name, chunks)}" for name in unknown],
+                [
+                    f"chunk_spaces.{name}: no such chunk; {known(chunks)}{did_you_mean(name, chunks)}"
+                    for name in unknown
+                ],
                 self.recipe.source,
             )
         return [own.get(name, self.recipe.data["latent_space"]) for name in chunks]

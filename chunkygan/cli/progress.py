@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
+from typing import Any
 
 from chunkygan.types import Step
 
@@ -16,7 +17,7 @@ class Progress:
 
     def __init__(self, title: str) -> None:
         self.title = title
-        self._bar = None
+        self._bar: Any = None
         self._began = time.monotonic()
 
     def __enter__(self) -> Progress:
@@ -42,4 +43,3 @@ class Progress:
         elif step.step % max(step.steps // LINES, 1) == 0 or step.step in (1, step.steps):
             seconds = time.monotonic() - self._began
             print(f"{self.title}: step {step.step}/{step.steps}, loss {loss}, {seconds:.0f} s", file=sys.stderr)
-

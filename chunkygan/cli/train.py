@@ -25,6 +25,7 @@ def run(args: argparse.Namespace) -> None:
         raise RecipeError(f"job: '{recipe.job}' is no training", recipe.source)
 
     from chunkygan.build import create
+    from chunkygan.lightning.trainer import trainer_options
     from chunkygan.run_folder import open_run
 
     out = Path(args.out or Path("runs") / recipe.job)
@@ -32,5 +33,7 @@ def run(args: argparse.Namespace) -> None:
     module, name = section.section.split(":")
     seed = recipe.data["seed"]
     dataset = create("dataset", recipe.data["dataset"], seed=seed)
-    weights = getattr(importlib.import_module(module), name)(dataset, out, seed, **recipe.data["training"])
+    train = getattr(importlib.import_module(module), name)
+    trainer = trainer_options(**recipe.data["trainer"])
+    weights = train(dataset, out, seed, **recipe.data["training"], trainer=trainer)
     print(f"weights: {weights}")

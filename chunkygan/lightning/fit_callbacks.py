@@ -41,7 +41,7 @@ class Tell(pl.Callback):
 
 
 class StopOnPlateau(pl.Callback):
-    """Ends a fit when the mean loss of `patience` steps is not better by `min_improvement` than that of as many before."""
+    """Ends a fit when the mean loss of `patience` steps beats that of as many before by less than `min_improvement`."""
 
     def __init__(self, patience: int, min_improvement: float) -> None:
         self.patience, self.min_improvement = patience, min_improvement

@@ -76,7 +76,8 @@ class PerceptualTraining(pl.LightningModule):
         found = {"parts": F.cross_entropy(logits, labels)}  # type: ignore[arg-type]
         if attributes is not None:
             pooled = torch.cat([tap.mean((2, 3)) for tap in taps[-2:]], 1)
-            found["attributes"] = (self.tell(pooled) - (attributes - self.mean) / self.spread).square().mean()
+            mean, spread = self.get_buffer("mean"), self.get_buffer("spread")
+            found["attributes"] = (self.tell(pooled) - (attributes - mean) / spread).square().mean()
         return found
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:

@@ -199,7 +199,10 @@ class StyleGAN2(Generator):
         return [conv for block in self.blocks for conv in block.convs]
 
     def _styled_layers(self) -> list[StyledConv | ToRGB]:
-        return [layer for block in self.blocks for layer in (*block.convs, block.torgb)]
+        layers: list[StyledConv | ToRGB] = []
+        for block in self.blocks:
+            layers += [*block.convs, block.torgb]
+        return layers
 
     def _blocks_up_to(self, size: int | None) -> list[Block]:
         if size is None:

@@ -125,7 +125,9 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             return dict(state), config_of(state)
     except KeyError as error:
         raise WeightsError(f"{path}: looks like a StyleGAN2 generator but has no tensor {error}") from error
-    raise WeightsError(f"{path}: no StyleGAN2 generator under NVIDIA's or rosinality's names; first: {sorted(state)[:3]}")
+    raise WeightsError(
+        f"{path}: no StyleGAN2 generator under NVIDIA's or rosinality's names; first: {sorted(state)[:3]}"
+    )
 
 
 def _check_state(path: Path, state: State, expected: State) -> None:

@@ -121,7 +121,7 @@ class StyledConv(nn.Module):
         self, x: Tensor, styles: Tensor, noise: Tensor | None, regions: tuple[BlockRegions, BlockRegions]
     ) -> Tensor:
         """Features of the rectangle that `regions` (rows, columns) plans, (n, out, h, w)."""
-        weight = self.weight
+        weight: Tensor = self.weight
         if x.dtype in (torch.float16, torch.bfloat16):
             weight, styles = normalised_for_half(weight, styles)
         scale = demodulation(weight, styles).to(x.dtype)

@@ -36,7 +36,9 @@ def config_of(state: State) -> dict[str, Any]:
     """
     blocks = sorted({int(m[1]) for name in state if (m := re.match(r"synthesis\.b(\d+)\.", name))})
     if any(f"synthesis.b{size}.torgb.weight" not in state for size in blocks):
-        raise WeightsError("a StyleGAN2 of architecture 'orig' (toRGB in the last block only); only 'skip' is known here")
+        raise WeightsError(
+            "a StyleGAN2 of architecture 'orig' (toRGB in the last block only); only 'skip' is known here"
+        )
     if any(name.endswith(".skip.weight") for name in state):
         raise WeightsError("a StyleGAN2 of architecture 'resnet'; only 'skip' is known here")
     _check_filters(state)

@@ -16,7 +16,6 @@ from chunkygan.errors import ChunkyGANError, ProjectionError, ShapeError, Weight
 from chunkygan.projection import Projection
 from chunkygan.types import Codes, Segments
 
-
 W_PLUS_AND_S = ({"name": "w_plus"}, {"name": "s"})
 
 
@@ -95,7 +94,9 @@ def test_hard_masks_and_eight_bit_pictures_are_stored_as_bytes(tiny, projection,
 def test_every_space_survives_the_file(tiny, halves, tmp_path):
     for kind, name in ((W, "w"), (WPlus, "w_plus"), (S, "s")):
         values = tuple(kind(tiny).sample(2, rng=torch.Generator().manual_seed(3)))
-        made = Projection(torch.zeros(1, 3, 32, 32), Codes(values, ({"name": name},) * 2), Segments(halves()[0], ("a", "b")), tiny)
+        made = Projection(
+            torch.zeros(1, 3, 32, 32), Codes(values, ({"name": name},) * 2), Segments(halves()[0], ("a", "b")), tiny
+        )
         made.save(tmp_path / "p.safetensors")
         read = chunkygan.load_projection(tmp_path / "p.safetensors", generator=tiny)
         assert all(torch.equal(a, b) for a, b in zip(values, read.codes.values))

@@ -13,7 +13,8 @@ from chunkygan.cli.main import main
 from chunkygan.images import read_image
 
 FILES = {
-    "projection.safetensors", "reconstruction.png", "masks.png", "report.png", "progress.gif", "metrics.json", "source.json",
+    "projection.safetensors", "reconstruction.png", "masks.png", "report.png", "progress.gif", "metrics.json",
+    "source.json",
 }  # fmt: skip
 
 
@@ -22,7 +23,9 @@ def invert(tiny_run):
     """Runs the command on the tiny recipe; returns its exit code."""
 
     def run(*words, out="out"):
-        return main(["invert", *map(str, words), "--recipe", str(tiny_run / "recipe.yaml"), "--out", str(tiny_run / out)])
+        return main(
+            ["invert", *map(str, words), "--recipe", str(tiny_run / "recipe.yaml"), "--out", str(tiny_run / out)]
+        )
 
     return run
 

@@ -7,7 +7,15 @@ from chunkygan.cli.main import main
 
 
 def invert(folder, *words):
-    return ["invert", str(folder / "face.png"), "--recipe", str(folder / "recipe.yaml"), "--out", str(folder / "out"), *words]
+    return [
+        "invert",
+        str(folder / "face.png"),
+        "--recipe",
+        str(folder / "recipe.yaml"),
+        "--out",
+        str(folder / "out"),
+        *words,
+    ]
 
 
 def test_a_space_of_an_installed_package(tiny_run, plugin_folder, run_python):

@@ -1,4 +1,4 @@
-"""The generator against the numbers of NVIDIA's and rosinality's own networks, and its windows against its full pictures."""
+"""The generator against the numbers of NVIDIA's and rosinality's own networks; its windows against full pictures."""
 
 import numpy as np
 import pytest
@@ -125,7 +125,9 @@ def test_windows_of_pictures_that_are_not_square(window):
     styles = generator.styles(generator.mapping(torch.randn(1, 8)))
     full = generator.synthesis(styles)
     assert full.shape == (1, 3, 16, 32)
-    torch.testing.assert_close(generator.synthesis(styles, window=window), full[(..., *window.slices)], atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        generator.synthesis(styles, window=window), full[(..., *window.slices)], atol=1e-5, rtol=0
+    )
 
 
 def test_gradients_of_a_window_are_those_of_the_crop(tiny):

@@ -147,7 +147,9 @@ def test_fitted_noise_is_kept_normalised_and_used_again(tiny, project, halves, t
         assert float(fitted.square().mean()) == pytest.approx(1, abs=1e-4)
     losses = []
     again = project(halves, steps=1, begin=fit, latent_noise=0.0, listeners=[lambda s: losses.append(s.losses)])
-    assert losses[0]["perceptual"] == pytest.approx(float((drawn(tiny, fit, target) - target).square().mean()), rel=1e-3)
+    assert losses[0]["perceptual"] == pytest.approx(
+        float((drawn(tiny, fit, target) - target).square().mean()), rel=1e-3
+    )
     for kept, fitted in zip(again.noise, fit.noise):
         assert torch.equal(kept, fitted)  # given, but not fitted further
 
@@ -156,7 +158,9 @@ def test_fitted_noise_is_kept_normalised_and_used_again(tiny, project, halves, t
 def test_a_fit_starts_from_another_one_in_any_wider_space(tiny, project, halves, target, first, then):
     before = project(halves, spaces=[first])
     losses = []
-    project(halves, spaces=[then], begin=before, steps=1, latent_noise=0.0, listeners=[lambda s: losses.append(s.losses)])
+    project(
+        halves, spaces=[then], begin=before, steps=1, latent_noise=0.0, listeners=[lambda s: losses.append(s.losses)]
+    )
     miss = float((drawn(tiny, before, target) - target).square().mean())
     assert losses[0]["perceptual"] == pytest.approx(miss, rel=1e-3)
 
@@ -174,7 +178,9 @@ def test_a_start_with_the_wrong_number_of_codes_is_refused(project, halves, targ
 
 
 def test_codes_that_are_not_finite_are_refused(project, halves):
-    broken = Fit(Codes((torch.full((16,), float("nan")),), ({"name": "w"},)), Segments(torch.ones(1, 32, 32), ("image",)))
+    broken = Fit(
+        Codes((torch.full((16,), float("nan")),), ({"name": "w"},)), Segments(torch.ones(1, 32, 32), ("image",))
+    )
     with pytest.raises(ProjectionError, match="not finite"):
         project(halves, begin=broken)
 
@@ -185,7 +191,9 @@ def test_a_fit_that_leaves_the_numbers_says_so(project, halves):
 
 
 def test_a_bank_begins_nearer_than_the_mean(project, halves):
-    mean, bank = (project(halves, start=start, steps=1, latent_noise=0.0, bank_truncation=1.0) for start in ("mean", "bank"))
+    mean, bank = (
+        project(halves, start=start, steps=1, latent_noise=0.0, bank_truncation=1.0) for start in ("mean", "bank")
+    )
     assert bank.history[0]["perceptual"] < mean.history[0]["perceptual"]
 
 
