@@ -58,6 +58,8 @@ class GeneratorTraining(pl.LightningModule):
         classes: names of the cache's label classes.
     """
 
+    weights: Tensor
+
     def __init__(self, generator: Any, cache: Any, classes: Sequence[str], options: Options, seed: int) -> None:
         super().__init__()
         self.generator, self.average = generator, copy.deepcopy(generator).requires_grad_(False)
@@ -76,7 +78,7 @@ class GeneratorTraining(pl.LightningModule):
 
     def loss(self, batch: dict[str, Tensor], size: int) -> Tensor:
         """Distance of what is drawn at `size` from the pictures of the batch."""
-        weights = shrink(part_weights(batch["labels"], self.weights), size)  # type: ignore[arg-type]
+        weights = shrink(part_weights(batch["labels"], self.weights), size)
         styles = self.generator.styles(self.generator.mapping(batch["z"]))
         drawn = self.generator.synthesis(styles, noise="none", size=size)
         return pyramid_distance(drawn, shrink(batch["image"], size), weights, edges=self.options.edges)

@@ -54,6 +54,9 @@ class PerceptualTraining(pl.LightningModule):
     learn both scales at a quarter of the cost.
     """
 
+    mean: Tensor
+    spread: Tensor
+
     def __init__(
         self, backbone: Any, cache: Any, items: int, steps: int, batch: int, learning_rate: float, seed: int
     ) -> None:
