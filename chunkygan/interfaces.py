@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,8 +23,11 @@ class Generator(nn.Module, ABC):
         style_dims: channels of each entry of `styles`, in forward order.
         style_rows: the row of W+ that feeds each entry of `styles`.
         w_avg: (w_dim,), mean of W.
+        component, config: registry name and constructor arguments, from which the network is made again.
     """
 
+    component: str
+    config: dict[str, Any]
     resolution: tuple[int, int]
     z_dim: int
     w_dim: int
@@ -69,6 +73,10 @@ class Generator(nn.Module, ABC):
     @abstractmethod
     def noise_maps(self) -> list[Tensor]:
         """Copies of the stored noise maps, one (h, w) a convolution in forward order."""
+
+    def public_state_dict(self) -> dict[str, Tensor]:
+        """The state under the names that files have."""
+        return dict(self.state_dict())
 
 
 class LatentSpace(ABC):

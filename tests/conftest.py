@@ -133,7 +133,7 @@ def tiny() -> Any:
     import torch
 
     from chunkygan.components.generators.stylegan2 import StyleGAN2
-    from chunkygan.components.generators.stylegan2_files import average_w
+    from chunkygan.sampling import mean_w
 
     torch.manual_seed(0)
     generator = StyleGAN2(32, z_dim=16, w_dim=16, mapping_layers=2, channels=[24, 24, 16, 8])
@@ -141,7 +141,7 @@ def tiny() -> Any:
         conv.noise_strength.data.fill_(0.1)
         conv.bias.data.normal_(std=0.2)
     generator.requires_grad_(False).eval()
-    generator.map.w_avg.copy_(average_w(generator))
+    generator.map.w_avg.copy_(mean_w(generator))
     return generator
 
 
@@ -181,8 +181,8 @@ def tiny_run(tmp_path: Path, tiny: Any) -> Path:
     import torch
     from safetensors.torch import save_file
 
-    from chunkygan.components.generators.stylegan2_files import write_generator
     from chunkygan.components.perceptual.domain_backbone import DomainBackbone
+    from chunkygan.generator_file import write_generator
     from chunkygan.images import write_image
     from chunkygan.labels import colour_labels
 

@@ -40,14 +40,12 @@ def _of_generator(name: str, count: int, truncation: float, seed: int) -> Tensor
     import torch
 
     from chunkygan.loading import load_generator
+    from chunkygan.sampling import sample_ws
 
     generator = load_generator(name)
-    rng = torch.Generator().manual_seed(seed)
-    z = torch.randn(count, generator.z_dim, generator=rng)
-    c = torch.eye(generator.c_dim)[torch.arange(count) % generator.c_dim] if generator.c_dim else None
+    ws = sample_ws(generator, count, seed=seed, truncation=truncation)
     with torch.no_grad():
-        ws = generator.mapping(z, c, truncation=truncation)
-        return torch.cat([generator.synthesis(generator.styles(w)) for w in ws.split(16)])
+        return torch.cat([generator.synthesis(generator.styles(batch)) for batch in ws.split(16)])
 
 
 def _of_dataset(name: str, count: int, resolution: int, seed: int) -> Tensor:

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from chunkygan.generator_file import write_generator
 from chunkygan.images import write_image
 from chunkygan.interfaces import Generator
-from chunkygan.weights import write_safetensors
+from chunkygan.sampling import mean_w
 
 
-@torch.no_grad()
-def set_average_w(generator: Any, samples: int = 10_000) -> None:
-    """Sets `w_avg` to the mean of W over random latents of a fixed seed."""
-    latents = torch.randn(samples, generator.z_dim, generator=torch.Generator().manual_seed(123))
-    generator.w_avg.copy_(generator.mapping(latents.to(generator.w_avg))[:, 0].mean(0))
-
-
-def write_weights(generator: Any, path: Path, *, dtype: torch.dtype = torch.float16, **notes: str) -> Path:
-    """Writes the generator as `chunkygan.load_generator` reads it; `notes` become metadata."""
-    set_average_w(generator)
-    tensors = {name: value.detach().to(dtype).contiguous() for name, value in generator.public_state_dict().items()}
-    about = {"format": "chunkygan.generator", "format_version": "1", "component": "stylegan2", **notes}
-    write_safetensors(path, tensors, {**about, "config": json.dumps(generator.config)})
+def write_weights(generator: Any, path: Path, **notes: str) -> Path:
+    """Sets the generator's mean of W, and writes it as `chunkygan.load_generator` reads it; `notes` become metadata."""
+    generator.w_avg.copy_(mean_w(generator))
+    write_generator(generator, path, **notes)
     return path
 
 

@@ -90,6 +90,8 @@ class StyleGAN2(Generator):
     Source: Karras et al. 2020; arithmetic of NVlabs/stylegan2-ada-pytorch.
     """
 
+    component = "stylegan2"
+
     def __init__(
         self,
         resolution: int = 1024,
@@ -111,7 +113,7 @@ class StyleGAN2(Generator):
         channels = list(channels or [min(channel_base // (4 << i), channel_max) for i in range(levels)])
         if len(channels) != levels:
             raise ShapeError(f"channels: {levels} resolutions up to {resolution} need as many; got {len(channels)}")
-        self.config: dict[str, Any] = dict(
+        self.config = dict(
             resolution=resolution, z_dim=z_dim, w_dim=w_dim, c_dim=c_dim, mapping_layers=mapping_layers,
             mapping_lr_multiplier=mapping_lr_multiplier, channels=channels, conv_clamp=conv_clamp,
             const_size=list(const_size), half_blocks=half_blocks, half_dtype=half_dtype,

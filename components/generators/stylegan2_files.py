@@ -1,4 +1,4 @@
-"""StyleGAN2 from and to files."""
+"""StyleGAN2 from files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from chunkygan import weights as weight_files
@@ -20,8 +19,8 @@ from chunkygan.components.generators.stylegan2_names import (
     is_rosinality,
 )
 from chunkygan.errors import WeightsError
-
-FORMAT = "chunkygan.generator"
+from chunkygan.generator_file import FORMAT
+from chunkygan.sampling import mean_w
 
 
 def stylegan2(
@@ -79,34 +78,8 @@ def read_generator(path: Path, **overrides: Any) -> StyleGAN2:
     generator.load_state_dict({name: value.float() for name, value in state.items()})
     generator.requires_grad_(False).eval()
     if not known_average:
-        generator.map.w_avg.copy_(average_w(generator))
+        generator.map.w_avg.copy_(mean_w(generator))
     return generator
-
-
-def write_generator(generator: StyleGAN2, path: Path, *, dtype: torch.dtype = torch.float16, **notes: str) -> None:
-    """Writes a generator as safetensors, its configuration in the metadata.
-
-    Args:
-        dtype: of the stored tensors.
-        notes: further metadata.
-
-    Raises:
-        WeightsError: the file cannot be written.
-    """
-    tensors = {name: value.detach().to(dtype).contiguous() for name, value in generator.public_state_dict().items()}
-    metadata = {"format": FORMAT, "format_version": "1", "component": "stylegan2", **notes}
-    weight_files.write_safetensors(path, tensors, {**metadata, "config": json.dumps(generator.config)})
-
-
-def average_w(generator: StyleGAN2, samples: int = 10_000) -> Tensor:
-    """(w_dim,), mean of W over random latents of a fixed seed (and of all classes alike, where there are classes)."""
-    rng = torch.Generator().manual_seed(123)
-    z = torch.randn(samples, generator.z_dim, generator=rng).to(generator.w_avg)
-    c = None
-    if generator.c_dim:
-        c = torch.eye(generator.c_dim).to(z)[torch.arange(samples, device=z.device) % generator.c_dim]
-    with torch.no_grad():
-        return generator.map(z, c).mean(0)
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from chunkygan.compositing import effective_masks
 from chunkygan.errors import ProjectionError
 from chunkygan.interfaces import Generator, LatentSpace
+from chunkygan.sampling import sample_ws
 from chunkygan.spaces import latent_spaces
 from chunkygan.types import Codes, Segments, Spec
 
@@ -39,7 +40,8 @@ def bank_codes(
     Nearness is the mean squared difference at a small size (the generator's partial sum), weighted by the mask, so a
     large bank is cheap.
     """
-    ws = _sample_ws(generator, samples, truncation, seed)
+    mean = generator.w_avg.expand(1, generator.num_ws, -1)
+    ws = torch.cat([mean, sample_ws(generator, samples, seed=seed, truncation=truncation)])
     size = min(BANK_SIZE, max(generator.resolution))
     scale = size / max(generator.resolution)
     shape = [round(side * scale) for side in generator.resolution]
@@ -74,15 +76,6 @@ def converted_codes(
         else space.from_styles(source.to_styles(code.to(generator.w_avg)[None]))[0]
         for code, source, source_spec, space, spec in zip(values, made, sources, spaces, specs)
     ]
-
-
-def _sample_ws(generator: Generator, n: int, truncation: float, seed: int) -> Tensor:
-    """(n, num_ws, w_dim), the mean code first."""
-    rng = torch.Generator().manual_seed(seed)
-    z = torch.randn(n, generator.z_dim, generator=rng).to(generator.w_avg)
-    c = torch.eye(generator.c_dim).to(z)[torch.arange(n) % generator.c_dim] if generator.c_dim else None
-    mean = generator.w_avg.expand(1, generator.num_ws, -1)
-    return torch.cat([mean, generator.mapping(z, c, truncation=truncation)])
 
 
 def _resized(images: Tensor, shape: Sequence[int]) -> Tensor:

@@ -6,23 +6,15 @@ import torch
 from torch import Tensor
 
 from chunkygan.interfaces import Generator
+from chunkygan.sampling import sample_ws
 from chunkygan.types import Styles
 
-
-@torch.no_grad()
-def sample_w(generator: Generator, n: int = 2048, seed: int = 123) -> Tensor:
-    """(n, w_dim) of random latents, classes in turn where the generator has any."""
-    rng = torch.Generator().manual_seed(seed)
-    z = torch.randn(n, generator.z_dim, generator=rng).to(generator.w_avg)
-    c = None
-    if generator.c_dim:
-        c = torch.eye(generator.c_dim).to(z)[torch.arange(n, device=z.device) % generator.c_dim]
-    return generator.mapping(z, c)[:, 0]
+SAMPLES, SEED = 2048, 123  # behind every standard deviation
 
 
 def w_scale(generator: Generator) -> Tensor:
     """(w_dim,) standard deviation of each coordinate of W."""
-    return sample_w(generator).std(0).clamp_min(1e-6)
+    return sample_ws(generator, SAMPLES, seed=SEED)[:, 0].std(0).clamp_min(1e-6)
 
 
 @torch.no_grad()

@@ -7,8 +7,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from chunkygan.components.latent_spaces.affine import sample_w
+from chunkygan.components.latent_spaces.affine import SAMPLES, SEED
 from chunkygan.interfaces import Generator, LatentSpace
+from chunkygan.sampling import sample_ws
 from chunkygan.types import Styles
 
 
@@ -39,6 +40,5 @@ class S(LatentSpace):
 
     @cached_property
     def _scale(self) -> Tensor:
-        ws = sample_w(self.generator)[:, None].expand(-1, self.generator.num_ws, -1)
         with torch.no_grad():
-            return self.from_ws(ws).std(0).clamp_min(1e-6)
+            return self.from_ws(sample_ws(self.generator, SAMPLES, seed=SEED)).std(0).clamp_min(1e-6)

@@ -172,7 +172,7 @@ def test_other_files_are_no_projections(projection, tmp_path):
 
 
 def test_another_generator_under_the_same_name_is_noticed(tiny_run, tiny):
-    from chunkygan.components.generators.stylegan2_files import write_generator
+    from chunkygan.generator_file import write_generator
 
     made = chunkygan.invert(tiny_run / "face.png", tiny_run / "recipe.yaml")
     made.save(tiny_run / "p.safetensors")

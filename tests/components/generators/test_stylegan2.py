@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from chunkygan import load_generator
 from chunkygan.components.generators.stylegan2 import StyleGAN2
-from chunkygan.components.generators.stylegan2_files import read_generator, write_generator
+from chunkygan.components.generators.stylegan2_files import read_generator
 from chunkygan.components.generators.stylegan2_layers import normalised_for_half
 from chunkygan.errors import ShapeError, WeightsError
+from chunkygan.generator_file import write_generator
 from chunkygan.types import Feature, Window
 
 NVIDIA = ["nv_r32_m2", "nv_r64_m8", "nv_r32_m8", "nv_r64_m2"]
