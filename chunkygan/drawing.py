@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from chunkygan.compositing import blend_windows, effective_masks, keep_static
 from chunkygan.interfaces import Generator
@@ -30,17 +29,13 @@ def draw_windows(
             chunk for one more forward pass.
     """
 
-    def draw(window: Window, *layers: Tensor) -> Tensor:
-        return generator.synthesis(list(layers), noise=noise, window=window)
-
-    crops: list[Tensor | None] = []
-    for layers, window in zip(styles, windows):
-        if window is None:
-            crops.append(None)
-        elif frugal and torch.is_grad_enabled():
-            crops.append(checkpoint(draw, window, *layers, use_reentrant=False, preserve_rng_state=False))
-        else:
-            crops.append(draw(window, *layers))
+    drawn = [i for i, window in enumerate(windows) if window is not None]
+    crops: list[Tensor | None] = [None] * len(windows)
+    if drawn:
+        batch = [torch.cat(layer) for layer in zip(*(styles[i] for i in drawn))]
+        used = [window for window in windows if window is not None]
+        for i, crop in zip(drawn, generator.synthesis_windows(batch, used, noise=noise, frugal=frugal)):
+            crops[i] = crop
     return crops
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from chunkygan.types import Feature, Fit, Listener, Noise, Spec, Styles, Window
 
@@ -65,6 +66,26 @@ class Generator(nn.Module, ABC):
                 the full picture.
             feature: features that replace or join those of one layer.
         """
+
+    def synthesis_windows(
+        self, styles: Styles, windows: Sequence[Window], *, noise: Noise = "const", frugal: bool = False
+    ) -> list[Tensor]:
+        """Each sample's picture in a window of its own, (1, 3, wh, ww); equal to `synthesis`, sample by sample.
+
+        A generator that can share work between the samples overrides this.
+
+        Args:
+            styles: a batch, one sample a window.
+            frugal: keep no activations for the backward pass but draw each sample once more in it; exact.
+        """
+
+        def draw(sample: int) -> Tensor:
+            own = [style[sample : sample + 1] for style in styles]
+            return self.synthesis(own, noise=noise, window=windows[sample])
+
+        if frugal and torch.is_grad_enabled():
+            return [checkpoint(draw, i, use_reentrant=False, preserve_rng_state=False) for i in range(len(windows))]
+        return [draw(i) for i in range(len(windows))]
 
     @abstractmethod
     def features(self, styles: Styles, *, noise: Noise = "const") -> list[Tensor]:
@@ -172,6 +193,30 @@ class Identity(nn.Module, ABC):
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """(n,) of 1 - cosine, in [0, 2]."""
         return 1 - (self.embed(x) * self.embed(y)).sum(1)
+
+
+class Classifier(nn.Module, ABC):
+    """Attributes of pictures. `names` tells them, in the order of the columns."""
+
+    names: tuple[str, ...]
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Tensor:
+        """(n, len(names)) attributes, in the domain's units, of aligned images (n, 3, h, w) in [-1, 1]."""
+
+
+class Parser(nn.Module, ABC):
+    """Classes of pixels. `classes` names them, in the order of the channels."""
+
+    classes: tuple[str, ...]
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Tensor:
+        """(n, len(classes), h, w) logits of images (n, 3, h, w) in [-1, 1]."""
+
+    def labels(self, images: Tensor) -> Tensor:
+        """(n, h, w) index of every pixel's likeliest class."""
+        return self(images).argmax(1)
 
 
 class Inverter(ABC):

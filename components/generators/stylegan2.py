@@ -3,70 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
-from chunkygan.components.generators.stylegan2_layers import StyledConv, ToRGB, upsample_image
+from chunkygan.components.generators.stylegan2_layers import StyledConv, ToRGB
 from chunkygan.components.generators.stylegan2_mapping import Mapping
-from chunkygan.components.generators.stylegan2_regions import BlockRegions, Interval, plan
+from chunkygan.components.generators.stylegan2_synthesis import (
+    Area,
+    Block,
+    Drawn,
+    Inputs,
+    Plan,
+    Synthesis,
+    cropped,
+    shared_levels,
+)
 from chunkygan.errors import ShapeError
 from chunkygan.interfaces import Generator
 from chunkygan.shapes import check_shape
 from chunkygan.types import Feature, Noise, Styles, Window
-
-
-class Block(nn.Module):
-    """One resolution: an upsampling convolution (but for the lowest), a convolution, and a contribution to the picture.
-
-    Attributes:
-        size: (height, width) in pixels.
-    """
-
-    def __init__(
-        self, inputs: int, outputs: int, w_dim: int, size: tuple[int, int], *, first: bool, clamp: float | None
-    ) -> None:
-        super().__init__()
-        self.size = size
-        if first:
-            self.const = nn.Parameter(torch.randn(outputs, *size))
-        else:
-            self.conv0 = StyledConv(inputs, outputs, w_dim, size, up=True, clamp=clamp)
-        self.conv1 = StyledConv(outputs, outputs, w_dim, size, up=False, clamp=clamp)
-        self.torgb = ToRGB(outputs, w_dim, clamp=clamp)
-
-    @property
-    def convs(self) -> list[StyledConv]:
-        """Its convolutions in forward order."""
-        return [self.conv0, self.conv1] if hasattr(self, "conv0") else [self.conv1]
-
-
-class Synthesis(nn.Module):
-    """The blocks ``b4``, ``b8``, ... under NVIDIA's names."""
-
-    def __init__(self, const_size: tuple[int, int], channels: Sequence[int], w_dim: int, clamp: float | None) -> None:
-        super().__init__()
-        self.levels = len(channels)
-        for level, width in enumerate(channels):
-            size = (const_size[0] << level, const_size[1] << level)
-            block = Block(channels[max(level - 1, 0)], width, w_dim, size, first=level == 0, clamp=clamp)
-            self.add_module(f"b{4 << level}", block)
-
-    @property
-    def blocks(self) -> list[Block]:
-        """All blocks, lowest resolution first."""
-        return [self.get_submodule(f"b{4 << level}") for level in range(self.levels)]  # type: ignore[misc]
-
-
-@dataclass
-class _Inputs:
-    """What the layers of one pass consume, in forward order."""
-
-    styles: Iterator[Tensor]
-    noises: Iterator[Tensor | None]
-    conv: int = 0
 
 
 class StyleGAN2(Generator):
@@ -160,29 +119,48 @@ class StyleGAN2(Generator):
         window: Window | None = None,
         feature: Feature | None = None,
     ) -> Tensor:
-        blocks = self._blocks_up_to(size)
-        height, width = blocks[-1].size
-        window = window or Window(0, 0, height, width)
-        _check_window(window, (height, width))
-        rows = plan([block.size[0] for block in blocks], (window.top, window.bottom))
-        columns = plan([block.size[1] for block in blocks], (window.left, window.right))
-        inputs = self._inputs(styles, noise)
-        x, image = self._start(styles, blocks[0], rows[0].inputs, columns[0].inputs), None
-        for level, block in enumerate(blocks):
-            regions = rows[level], columns[level]
-            x = self._features(block, x.to(self._dtype(level, x)), regions, inputs, feature)
-            image = _add_image(block, x, next(inputs.styles), image, regions, (rows, columns), level)
-        assert image is not None
-        return image
+        levels = self._levels_up_to(size)
+        if window is not None:
+            _check_window(window, self.blocks[levels - 1].size)
+        plan = self.synthesis_network.plan(levels, window)
+        inputs = Inputs(self._checked(styles), self._noises(noise, styles[0]), feature)
+        drawn = self._draw(self.synthesis_network.start(len(styles[0]), plan[0]), plan, 0, inputs)
+        assert drawn.image is not None
+        return drawn.image
+
+    def synthesis_windows(
+        self, styles: Styles, windows: Sequence[Window], *, noise: Noise = "const", frugal: bool = False
+    ) -> list[Tensor]:
+        network, levels = self.synthesis_network, len(self.blocks)
+        for window in windows:
+            _check_window(window, self.resolution)
+        plans = [network.plan(levels, window) for window in windows]
+        inputs = Inputs(self._checked(styles), self._noises(noise, styles[0]))
+        shared = shared_levels(plans)
+        trunk = None
+        if shared:
+            whole = network.plan(shared)
+            trunk = self._draw(network.start(len(windows), whole[0]), whole, 0, inputs)
+
+        def rest(sample: int) -> Tensor:
+            begun = network.start(1, plans[sample][0]) if trunk is None else trunk.of(sample)
+            image = self._draw(begun, plans[sample], shared, inputs.of(sample)).image
+            assert image is not None
+            return cropped(image, *_areas(self.resolution, windows[sample])) if shared == levels else image
+
+        if frugal and torch.is_grad_enabled():
+            return [
+                checkpoint(rest, sample, use_reentrant=False, preserve_rng_state=False)
+                for sample in range(len(windows))
+            ]
+        return [rest(sample) for sample in range(len(windows))]
 
     def features(self, styles: Styles, *, noise: Noise = "const") -> list[Tensor]:
-        inputs = self._inputs(styles, noise)
-        x = self._start(styles, self.blocks[0], (0, self.blocks[0].size[0]), (0, self.blocks[0].size[1]))
         maps: list[Tensor] = []
-        for level, block in enumerate(self.blocks):
-            regions = tuple(plan([size // 2, size], (0, size))[1] for size in block.size)
-            x = self._features(block, x.to(self._dtype(level, x)), regions, inputs, None, maps)  # type: ignore[arg-type]
-            next(inputs.styles)  # toRGB's
+        plan = self.synthesis_network.plan(len(self.blocks))
+        inputs = Inputs(self._checked(styles), self._noises(noise, styles[0]))
+        with _kept(self._convs(), maps):
+            self._draw(self.synthesis_network.start(len(styles[0]), plan[0]), plan, 0, inputs)
         return maps
 
     def noise_maps(self) -> list[Tensor]:
@@ -206,77 +184,56 @@ class StyleGAN2(Generator):
             layers += [*block.convs, block.torgb]
         return layers
 
-    def _blocks_up_to(self, size: int | None) -> list[Block]:
+    def _levels_up_to(self, size: int | None) -> int:
         if size is None:
-            return self.blocks
+            return len(self.blocks)
         sizes = [max(block.size) for block in self.blocks]
         if size not in sizes:
             raise ShapeError(f"size must be one of {sizes}, the longer side of a partial sum; got {size}")
-        return self.blocks[: sizes.index(size) + 1]
+        return sizes.index(size) + 1
+
+    def _draw(self, drawn: Drawn, plan: Plan, begin: int, inputs: Inputs) -> Drawn:
+        """All blocks of a plan from one on."""
+        for level in range(begin, len(plan)):
+            drawn = self.synthesis_network.advance(drawn, level, plan[level], inputs, self._dtype(level, drawn.x))
+        return drawn
 
     def _dtype(self, level: int, x: Tensor) -> torch.dtype:
         half = level >= len(self.blocks) - self.half_blocks and x.device.type != "cpu"
         return self.half_dtype if half else torch.float32
 
-    def _inputs(self, styles: Styles, noise: Noise) -> _Inputs:
+    def _checked(self, styles: Styles) -> Styles:
         widths = tuple(style.shape[1] for style in styles)
         if widths != self.style_dims:
             raise ShapeError(f"styles must have widths {self.style_dims}; got {widths}")
+        return styles
+
+    def _noises(self, noise: Noise, like: Tensor) -> Sequence[Tensor | None]:
         convs = self._convs()
         if isinstance(noise, str):
             if noise not in ("const", "none", "random"):
                 raise ShapeError(f'noise must be "const", "none", "random" or a list of maps; got {noise!r}')
-            return _Inputs(iter(styles), (_stored_noise(conv, noise, styles[0]) for conv in convs))
+            return [_stored_noise(conv, noise, like) for conv in convs]
         if len(noise) != len(convs):
             raise ShapeError(f"noise: {len(convs)} maps are needed, one a convolution; got {len(noise)}")
-        return _Inputs(iter(styles), iter(noise))
-
-    @staticmethod
-    def _start(styles: Styles, block: Block, rows: Interval, columns: Interval) -> Tensor:
-        const = block.const[:, slice(*rows), slice(*columns)]
-        return const.expand(styles[0].shape[0], -1, -1, -1).contiguous(memory_format=torch.channels_last)
-
-    @staticmethod
-    def _features(
-        block: Block,
-        x: Tensor,
-        regions: tuple[BlockRegions, BlockRegions],
-        inputs: _Inputs,
-        feature: Feature | None,
-        keep: list[Tensor] | None = None,
-    ) -> Tensor:
-        """The block's convolutions on their regions, features replaced or joined on the way."""
-        for conv in block.convs:
-            rows, columns = (axis.middle if conv.up else axis.features for axis in regions)
-            crop = (..., slice(*rows), slice(*columns))
-            noise = next(inputs.noises)
-            x = conv(x, next(inputs.styles), None if noise is None else noise[crop], regions)
-            if feature is not None and feature.layer == inputs.conv:
-                value = feature.value[crop].to(x.dtype)
-                x = value.expand_as(x) if feature.mode == "replace" else x + value
-            inputs.conv += 1
-            if keep is not None:
-                keep.append(x)
-        return x
+        return noise
 
 
-def _add_image(
-    block: Block,
-    x: Tensor,
-    styles: Tensor,
-    image: Tensor | None,
-    regions: tuple[BlockRegions, BlockRegions],
-    plans: tuple[list[BlockRegions], list[BlockRegions]],
-    level: int,
-) -> Tensor:
-    """The partial sum after this block, on the rectangle that is needed of it."""
-    rows, columns = (axis.image for axis in regions)
-    y, x0 = rows[0] - regions[0].features[0], columns[0] - regions[1].features[0]
-    own = block.torgb(x[..., y : y + rows[1] - rows[0], x0 : x0 + columns[1] - columns[0]], styles)
-    if image is None:
-        return own
-    below = plans[0][level - 1].image, plans[1][level - 1].image
-    return upsample_image(image, rows, columns, below) + own
+@contextmanager
+def _kept(convs: Sequence[StyledConv], maps: list[Tensor]) -> Iterator[None]:
+    """Collects what convolutions give while the context lasts."""
+    handles = [conv.register_forward_hook(lambda module, args, out: maps.append(out)) for conv in convs]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _areas(size: tuple[int, int], window: Window) -> tuple[Area, Area]:
+    """The whole picture's area, and a window's."""
+    whole = (0, size[0]), (0, size[1])
+    return whole, ((window.top, window.bottom), (window.left, window.right))
 
 
 def _stored_noise(conv: StyledConv, mode: str, like: Tensor) -> Tensor | None:

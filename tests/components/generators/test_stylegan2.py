@@ -10,6 +10,7 @@ from chunkygan import load_generator
 from chunkygan.components.generators.stylegan2 import StyleGAN2
 from chunkygan.components.generators.stylegan2_files import read_generator
 from chunkygan.components.generators.stylegan2_layers import normalised_for_half
+from chunkygan.components.generators.stylegan2_synthesis import shared_levels
 from chunkygan.errors import ShapeError, WeightsError
 from chunkygan.generator_file import write_generator
 from chunkygan.types import Feature, Window
@@ -251,3 +252,22 @@ def test_arguments_that_cannot_be_are_refused(tiny):
         tiny.synthesis(styles[:-1])
     with pytest.raises(ShapeError, match="ws"):
         tiny.styles(torch.zeros(1, 3, 16))
+
+
+@settings(max_examples=25, deadline=None)
+@given(areas=st.lists(windows(), min_size=1, max_size=4), frugal=st.booleans())
+def test_a_batch_of_windows_is_each_sample_in_its_own(tiny, areas, frugal):
+    ws = tiny.mapping(torch.randn(len(areas), 16, generator=torch.Generator().manual_seed(1)))
+    crops = tiny.synthesis_windows(tiny.styles(ws), areas, frugal=frugal)
+    for i, (window, crop) in enumerate(zip(areas, crops)):
+        alone = tiny.synthesis(tiny.styles(ws[i : i + 1]), window=window)
+        torch.testing.assert_close(crop, alone, atol=1e-5, rtol=0)
+
+
+def test_small_and_mostly_covered_blocks_are_shared(tiny):
+    network = tiny.synthesis_network
+    whole, corner = Window(0, 0, 32, 32), Window(0, 0, 4, 4)
+    assert shared_levels([network.plan(4, whole)]) == 0  # alone there is nobody to share with
+    assert shared_levels([network.plan(4, whole)] * 2) == 4
+    assert shared_levels([network.plan(4, whole)] * 2, at_most=16) == 3
+    assert shared_levels([network.plan(4, corner)] * 3) == 2

@@ -1,0 +1,173 @@
+"""StyleGAN2's synthesis network: blocks of growing resolution, each able to go on from a rectangle of the one below."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from chunkygan.components.generators.stylegan2_layers import StyledConv, ToRGB, upsample_image
+from chunkygan.components.generators.stylegan2_regions import BlockRegions, Interval, plan
+from chunkygan.types import Feature, Styles, Window
+
+Area = tuple[Interval, Interval]
+"""Rows and columns of a rectangle."""
+
+Plan = list[tuple[BlockRegions, BlockRegions]]
+"""Rows and columns of every block, lowest resolution first."""
+
+
+class Block(nn.Module):
+    """One resolution: an upsampling convolution (but for the lowest), a convolution, and a contribution to the picture.
+
+    Attributes:
+        size: (height, width) in pixels.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, w_dim: int, size: tuple[int, int], *, first: bool, clamp: float | None
+    ) -> None:
+        super().__init__()
+        self.size = size
+        if first:
+            self.const = nn.Parameter(torch.randn(outputs, *size))
+        else:
+            self.conv0 = StyledConv(inputs, outputs, w_dim, size, up=True, clamp=clamp)
+        self.conv1 = StyledConv(outputs, outputs, w_dim, size, up=False, clamp=clamp)
+        self.torgb = ToRGB(outputs, w_dim, clamp=clamp)
+
+    @property
+    def convs(self) -> list[StyledConv]:
+        """Its convolutions in forward order."""
+        return [self.conv0, self.conv1] if hasattr(self, "conv0") else [self.conv1]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the layers consume.
+
+    Args:
+        styles: one entry a layer, toRGB included.
+        noises: one entry a convolution, (h, w) or (n, 1, h, w); None for no noise.
+        feature: features that replace or join those after one convolution.
+    """
+
+    styles: Styles
+    noises: Sequence[Tensor | None]
+    feature: Feature | None = None
+
+    def of(self, sample: int) -> Inputs:
+        """The inputs of one sample of the batch."""
+        own = [n[sample : sample + 1] if n is not None and n.ndim == 4 and len(n) > 1 else n for n in self.noises]
+        return replace(self, styles=[style[sample : sample + 1] for style in self.styles], noises=own)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What is drawn up to some block: features and the picture's partial sum, each on its rectangle."""
+
+    x: Tensor
+    x_area: Area
+    image: Tensor | None = None
+    image_area: Area = ((0, 0), (0, 0))
+
+    def of(self, sample: int) -> Drawn:
+        """One sample of the batch."""
+        image = None if self.image is None else self.image[sample : sample + 1]
+        return replace(self, x=self.x[sample : sample + 1], image=image)
+
+
+class Synthesis(nn.Module):
+    """The blocks ``b4``, ``b8``, ... under NVIDIA's names."""
+
+    def __init__(self, const_size: tuple[int, int], channels: Sequence[int], w_dim: int, clamp: float | None) -> None:
+        super().__init__()
+        self.levels = len(channels)
+        for level, width in enumerate(channels):
+            size = (const_size[0] << level, const_size[1] << level)
+            block = Block(channels[max(level - 1, 0)], width, w_dim, size, first=level == 0, clamp=clamp)
+            self.add_module(f"b{4 << level}", block)
+
+    @property
+    def blocks(self) -> list[Block]:
+        """All blocks, lowest resolution first."""
+        return [self.get_submodule(f"b{4 << level}") for level in range(self.levels)]  # type: ignore[misc]
+
+    def plan(self, levels: int, window: Window | None = None) -> Plan:
+        """What each of the first blocks has to produce for a window of the last of them; None: all of it."""
+        blocks = self.blocks[:levels]
+        height, width = blocks[-1].size
+        window = window or Window(0, 0, height, width)
+        rows = plan([block.size[0] for block in blocks], (window.top, window.bottom))
+        return list(zip(rows, plan([block.size[1] for block in blocks], (window.left, window.right))))
+
+    def start(self, n: int, regions: tuple[BlockRegions, BlockRegions]) -> Drawn:
+        """The constant, n times."""
+        area = regions[0].inputs, regions[1].inputs
+        const = self.blocks[0].const[:, slice(*area[0]), slice(*area[1])]
+        return Drawn(const.expand(n, -1, -1, -1).contiguous(memory_format=torch.channels_last), area)
+
+    def advance(
+        self, drawn: Drawn, level: int, regions: tuple[BlockRegions, BlockRegions], inputs: Inputs, dtype: torch.dtype
+    ) -> Drawn:
+        """One block more, on the rectangles of `regions`."""
+        block, convs = self.blocks[level], first_conv(level)
+        rows, columns = regions
+        x = cropped(drawn.x, drawn.x_area, (rows.inputs, columns.inputs)).to(dtype)
+        for number, conv in enumerate(block.convs, convs):
+            area = (rows.middle, columns.middle) if conv.up else (rows.features, columns.features)
+            noise = inputs.noises[number]
+            noise = None if noise is None else noise[(..., slice(*area[0]), slice(*area[1]))]
+            x = conv(x, inputs.styles[number + level], noise, regions)
+            x = with_feature(x, number, area, inputs.feature)
+        features, image_area = (rows.features, columns.features), (rows.image, columns.image)
+        image = block.torgb(cropped(x, features, image_area), inputs.styles[3 * level + 1])
+        if drawn.image is not None:
+            image = upsample_image(drawn.image, rows.image, columns.image, drawn.image_area) + image
+        return Drawn(x, features, image, image_area)
+
+
+def first_conv(level: int) -> int:
+    """Number, in forward order, of a block's first convolution; its style is `level` entries later, for the toRGBs."""
+    return max(2 * level - 1, 0)
+
+
+def cropped(x: Tensor, have: Area, wanted: Area) -> Tensor:
+    """The part of a rectangle that is wanted; it must lie inside."""
+    if have == wanted:
+        return x
+    slices = [slice(want[0] - has[0], want[1] - has[0]) for has, want in zip(have, wanted)]
+    return x[..., slices[0], slices[1]]
+
+
+def with_feature(x: Tensor, conv: int, area: Area, feature: Feature | None) -> Tensor:
+    """Features after a convolution, replaced or joined by given ones where they are for it."""
+    if feature is None or feature.layer != conv:
+        return x
+    value = feature.value[..., slice(*area[0]), slice(*area[1])].to(x.dtype)
+    return value.expand_as(x) if feature.mode == "replace" else x + value
+
+
+def shared_levels(plans: Sequence[Plan], *, at_most: int = 32, share: float = 0.6) -> int:
+    """How many of the lowest blocks are better drawn whole, once for all windows as a batch, than window by window.
+
+    That is so where windows cover most of a small picture anyway; larger ones would fall out of a CPU's caches.
+
+    Args:
+        at_most: longer side in pixels of the largest block that is shared.
+        share: of the whole that the windows have to cover on average; blocks of 8 pixels are shared in any case.
+    """
+    if len(plans) < 2:
+        return 0
+    for level in range(len(plans[0])):
+        sizes = [side.length for side in plans[0][level]]
+        covered = sum(_pixels(rows.features) * _pixels(columns.features) for rows, columns in (p[level] for p in plans))
+        if max(sizes) > 8 and (max(sizes) > at_most or covered < share * len(plans) * sizes[0] * sizes[1]):
+            return level
+    return len(plans[0])
+
+
+def _pixels(interval: Interval) -> int:
+    return interval[1] - interval[0]
