@@ -124,4 +124,3 @@ class Fit:
     mask_state: dict[str, Tensor] = field(default_factory=dict)
     history: tuple[dict[str, float], ...] = ()
     steps: int = 0
-    extra: dict[str, Any] = field(default_factory=dict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -219,6 +219,3 @@ class ChunkFit(pl.LightningModule):
             strength * self.get_buffer(f"scale_{i}") * torch.randn(offset.shape, generator=rng).to(offset)
             for i, offset in enumerate(self.offsets)
         ]
-
-
-MemoryMode = Literal["auto", "joint", "frugal"]
