@@ -100,6 +100,26 @@ class Generator(nn.Module, ABC):
         return dict(self.state_dict())
 
 
+class Discriminator(nn.Module, ABC):
+    """Tells a generator's pictures from real ones; can be differentiated twice.
+
+    Attributes:
+        resolution: (height, width) of the pictures in pixels.
+        c_dim: width of the class vector (0: unconditional).
+    """
+
+    resolution: tuple[int, int]
+    c_dim: int
+
+    @abstractmethod
+    def forward(self, images: Tensor, c: Tensor | None = None) -> Tensor:
+        """(n,) logits of images (n, 3, h, w), nominally in [-1, 1]: the larger, the likelier real.
+
+        Raises:
+            ShapeError: images of another size, or a class vector where there is none to give.
+        """
+
+
 class LatentSpace(ABC):
     """A space of codes that decode to a generator's styles. Codes are ``(n, *code_shape)``."""
 

@@ -36,6 +36,7 @@ class Key:
 
 INJECTED: dict[str, tuple[str, ...]] = {
     "generator": ("device",),
+    "discriminator": ("resolution", "c_dim"),
     "latent_space": ("generator", "device"),
     "encoder": ("generator", "device"),
     "inverter": ("generator", "device", "seed", "trainer"),

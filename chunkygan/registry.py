@@ -19,6 +19,7 @@ from chunkygan.wording import did_you_mean, known
 
 KINDS: dict[str, str] = {
     "generator": "generators",
+    "discriminator": "discriminators",
     "latent_space": "latent_spaces",
     "encoder": "encoders",
     "inverter": "inverters",

@@ -9,6 +9,12 @@ CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
             "StyleGAN2 of any resolution and width, in plain PyTorch",
         ),
     },
+    "discriminator": {
+        "stylegan2": (
+            "chunkygan.components.discriminators.stylegan2:StyleGAN2Discriminator",
+            "StyleGAN2's residual discriminator, of any resolution and width",
+        ),
+    },
     "latent_space": {
         "w": ("chunkygan.components.latent_spaces.w:W", "one row of W for all layers"),
         "w_plus": ("chunkygan.components.latent_spaces.w_plus:WPlus", "one row of W for every layer"),
