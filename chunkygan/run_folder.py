@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 from pathlib import Path
 
@@ -28,6 +29,24 @@ def open_run(folder: Path, recipe: Recipe) -> None:
         )
     write_json(folder / "run.json", {"seed": recipe.data.get("seed"), "versions": versions()})
     atomic_write(saved, lambda file: file.write(text.encode()))
+
+
+def machine() -> dict[str, str]:
+    """What the figures of a run depend on: processor, cores, and the GPU where there is one."""
+    import torch
+
+    found = {"system": platform.platform(), "processor": _processor(), "cores": str(os.cpu_count())}
+    if torch.cuda.is_available():
+        found["gpu"] = torch.cuda.get_device_name()
+    return found
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def versions() -> dict[str, str]:

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("chunkygan.cli.train", "train what a recipe names"),
     "evaluate": ("chunkygan.cli.evaluate", "measure over a set of pictures"),
     "sample": ("chunkygan.cli.sample", "draw pictures from a generator or a data set"),
+    "bench": ("chunkygan.cli.bench", "measure speed and memory as ratios to a plain fit"),
     "list": ("chunkygan.cli.list", "what there is: components, recipes, domains, weights"),
     "show": ("chunkygan.cli.show", "one component and its arguments"),
     "check": ("chunkygan.cli.check", "say everything that is wrong with a recipe"),
