@@ -20,11 +20,18 @@ from torch import Tensor, nn
 from chunkygan._testing_generator import check_generator
 from chunkygan._testing_rules import agree, finite_gradient, require, shaped
 from chunkygan.errors import ShapeError
-from chunkygan.interfaces import Identity, LatentSpace, MaskGenerator, Perceptual
+from chunkygan.interfaces import Discriminator, Identity, LatentSpace, MaskGenerator, Perceptual
 from chunkygan.masks import check_masks, check_range
 from chunkygan.types import Styles
 
-__all__ = ["check_generator", "check_identity", "check_latent_space", "check_mask_generator", "check_perceptual"]
+__all__ = [
+    "check_discriminator",
+    "check_generator",
+    "check_identity",
+    "check_latent_space",
+    "check_mask_generator",
+    "check_perceptual",
+]
 
 
 def check_latent_space(space: LatentSpace, *, tolerance: float = 1e-3) -> None:
@@ -179,6 +186,41 @@ def check_perceptual(perceptual: Perceptual, *, size: int | tuple[int, int] = 64
     agree(kept, distance, perceptual, "distance of features must be what forward gives", tolerance)
     one = perceptual.distance(features, perceptual.features(y[:1]))[:1]
     agree(one, distance[:1], perceptual, "features of one target must serve a batch of images", tolerance)
+
+
+def check_discriminator(discriminator: Discriminator) -> None:
+    """Shapes, refusals, any batch size, gradients to pictures and parameters, and a gradient penalty's.
+
+    Raises:
+        ComponentError: the discriminator breaks its contract.
+    """
+    images = _pictures(0, discriminator.resolution, discriminator).repeat(2, 1, 1, 1)[:3].requires_grad_()
+    c = torch.eye(3, discriminator.c_dim).to(images.device) if discriminator.c_dim else None
+    logits = discriminator(images, c)
+    shaped(logits, (3,), discriminator, "logits")
+    shaped(discriminator(images[:1], c if c is None else c[:1]), (1,), discriminator, "logits of one picture")
+    agree(discriminator(images, c), logits, discriminator, "logits must be the same when asked twice", 0.0)
+    finite_gradient(logits.sum(), images, discriminator, "logits must pass gradients to the images")
+    (slope,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+    free = [parameter for parameter in discriminator.parameters() if parameter.requires_grad]
+    grown = torch.autograd.grad(slope.square().sum(), free, allow_unused=True)
+    known = [gradient for gradient in grown if gradient is not None]
+    require(
+        bool(known) and all(bool(gradient.isfinite().all()) for gradient in known),
+        discriminator,
+        "gradients of the images must have finite gradients to the parameters (second derivatives)",
+    )
+    wrong = torch.eye(3).to(images.device) if c is None else None
+    _refuses(lambda: discriminator(images[..., :-1], c), discriminator, "images of another size")
+    _refuses(lambda: discriminator(images, wrong), discriminator, "a class vector where it takes none, or none")
+
+
+def _refuses(call: Callable[[], object], component: object, what: str) -> None:
+    try:
+        call()
+    except ShapeError:
+        return
+    require(False, component, f"must raise ShapeError for {what}")
 
 
 def check_identity(identity: Identity, *, size: int | tuple[int, int] = 128, tolerance: float = 1e-4) -> None:

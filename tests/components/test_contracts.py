@@ -14,6 +14,7 @@ from chunkygan import registry
 from chunkygan.components.catalogue import CATALOGUE
 from chunkygan.interfaces import Generator
 from chunkygan.testing import (
+    check_discriminator,
     check_generator,
     check_identity,
     check_latent_space,
@@ -23,6 +24,7 @@ from chunkygan.testing import (
 
 CHECKS: dict[str, Callable[[Any], None]] = {
     "generator": check_generator,
+    "discriminator": check_discriminator,
     "latent_space": check_latent_space,
     "mask_generator": check_mask_generator,
     "perceptual": check_perceptual,
@@ -35,6 +37,12 @@ GENERATORS: dict[str, dict[str, Any]] = {
     "wide": SMALL | {"resolution": 16, "const_size": (4, 6)},
     "with classes": SMALL | {"resolution": 16, "c_dim": 3},
     "clamped": SMALL | {"resolution": 16, "conv_clamp": 256},
+}
+DISCRIMINATORS: dict[str, dict[str, Any]] = {
+    "small": {"resolution": (16, 16), "channels": [8, 8, 4]},
+    "wide": {"resolution": (16, 24), "channels": [8, 8, 4]},
+    "with classes": {"resolution": (8, 8), "c_dim": 3, "channels": [8, 4], "mapping_layers": 2},
+    "clamped": {"resolution": (8, 8), "channels": [8, 4], "conv_clamp": 256},
 }
 MASKS: dict[str, list[dict[str, Any]]] = {
     "single": [{}],
@@ -68,6 +76,14 @@ def test_every_kind_that_has_a_contract_is_checked() -> None:
 @pytest.mark.parametrize("settings", GENERATORS.values(), ids=list(GENERATORS))
 def test_generator_stylegan2_keeps_its_contract(settings) -> None:
     check_generator(generator(**settings))
+
+
+@pytest.mark.parametrize("settings", DISCRIMINATORS.values(), ids=list(DISCRIMINATORS))
+@pytest.mark.parametrize("name", names("discriminator"))
+def test_discriminator_keeps_its_contract(name, settings) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        check_discriminator(registry.get("discriminator", name)(**settings))
 
 
 @pytest.mark.parametrize("settings", GENERATORS.values(), ids=list(GENERATORS))
