@@ -44,6 +44,8 @@ INJECTED: dict[str, tuple[str, ...]] = {
     "seg_head": ("generator", "classes", "device"),
     "perceptual": ("device",),
     "identity": ("device",),
+    "classifier": ("device",),
+    "parser": ("device",),
     "edit": ("generator", "device"),
     "blender": ("device",),
     "dataset": ("seed", "device"),
@@ -104,5 +106,8 @@ JOBS: dict[str, dict[str, Key]] = {
     },
     "train_generator": _training("chunkygan.lightning.generator_training"),
     "train_perceptual": _training("chunkygan.lightning.perceptual_training"),
+    "train_attributes": _training("chunkygan.lightning.attribute_training"),
+    "train_identity": _training("chunkygan.lightning.identity_training"),
+    "train_parser": _training("chunkygan.lightning.parser_training"),
 }
 """Job -> its keys, in the order in which a resolved recipe is written."""

@@ -27,6 +27,8 @@ KINDS: dict[str, str] = {
     "seg_head": "seg_heads",
     "perceptual": "perceptual",
     "identity": "identity",
+    "classifier": "classifiers",
+    "parser": "parsers",
     "edit": "edits",
     "blender": "blenders",
     "dataset": "datasets",

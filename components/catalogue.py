@@ -42,8 +42,22 @@ CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
             "chunkygan.components.identity.mobilefacenet:MobileFaceNet",
             "cosine of MobileFaceNet embeddings of aligned faces",
         ),
+        "domain": (
+            "chunkygan.components.identity.domain:DomainIdentity",
+            "cosine of the embeddings of a domain's own network",
+        ),
+    },
+    "classifier": {
+        "domain": ("chunkygan.components.classifiers.domain:DomainClassifier", "a domain's own attribute network"),
+    },
+    "parser": {
+        "domain": ("chunkygan.components.parsers.domain:DomainParser", "a domain's own network for classes of pixels"),
     },
     "dataset": {
         "procfaces": ("chunkygan.components.datasets.procfaces:ProcFaces", "faces that a renderer draws"),
+        "procfaces_people": (
+            "chunkygan.components.datasets.procfaces_people:ProcFacesPeople",
+            "people that a renderer draws, several pictures of each",
+        ),
     },
 }

@@ -13,13 +13,20 @@ from torch.utils.data import Dataset
 from chunkygan.errors import ComponentError
 
 from .procfaces_canvas import CLASSES
-from .procfaces_parameters import COUNT, FaceParameters, parameters_from_normal
+from .procfaces_parameters import ATTRIBUTE_NAMES, COUNT, FaceParameters, parameters_from_normal
 from .procfaces_render import Rendering, render
 
 if TYPE_CHECKING:
     from .procfaces_cache import FaceCache
 
 SPLITS = ("train", "test")
+
+
+def mixing(width: int) -> Tensor:
+    """The (width, width) rotation between latents and normals, in double precision."""
+    generator = torch.Generator().manual_seed(20210)
+    turn, _ = torch.linalg.qr(torch.randn(width, width, generator=generator, dtype=torch.float64))
+    return turn
 
 
 def normals_from_latent(z: Tensor) -> Tensor:
@@ -31,8 +38,7 @@ def normals_from_latent(z: Tensor) -> Tensor:
     width = z.shape[1]
     if width < COUNT:
         raise ComponentError(f"z_dim must be at least {COUNT}, the number of a face's parameters; got {width}")
-    generator = torch.Generator().manual_seed(20210)
-    turn, _ = torch.linalg.qr(torch.randn(width, width, generator=generator, dtype=torch.float64))
+    turn = mixing(width)
     direction = z * z.square().mean(1, keepdim=True).clamp(min=1e-8).rsqrt()
     return direction @ turn[:, :COUNT].to(z)
 
@@ -78,11 +84,21 @@ class ProcFaces(Dataset[dict[str, Tensor]]):
         """Names of the label classes."""
         return CLASSES
 
-    def held_out(self, count: int) -> dict[str, Tensor]:
-        """`image`, `labels` and `z` of that many items of the test split."""
-        test = ProcFaces(self.resolution, self.seed, count, "test", self.z_dim, self.supersampling)
+    @property
+    def attribute_names(self) -> tuple[str, ...]:
+        """Names of the attributes."""
+        return ATTRIBUTE_NAMES
+
+    def held_out(self, count: int, split: str = "test") -> dict[str, Tensor]:
+        """`image`, `labels`, `attributes` and `z` of that many items of a split that no training sees."""
+        test = ProcFaces(self.resolution, self.seed, count, split, self.z_dim, self.supersampling)
         drawn = test.rendering(range(count))
-        return {"image": drawn.image, "labels": drawn.labels, "z": test.latents(range(count))}
+        return {
+            "image": drawn.image,
+            "labels": drawn.labels,
+            "attributes": drawn.attributes,
+            "z": test.latents(range(count)),
+        }
 
     def cached(self, folder: Path) -> FaceCache:
         """The items on disk, drawn as they are needed."""
