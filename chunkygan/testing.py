@@ -200,8 +200,8 @@ def check_discriminator(discriminator: Discriminator) -> None:
     shaped(logits, (3,), discriminator, "logits")
     shaped(discriminator(images[:1], c if c is None else c[:1]), (1,), discriminator, "logits of one picture")
     agree(discriminator(images, c), logits, discriminator, "logits must be the same when asked twice", 0.0)
-    finite_gradient(logits.sum(), images, discriminator, "logits must pass gradients to the images")
     (slope,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+    finite_gradient(discriminator(images, c).sum(), images, discriminator, "logits must pass gradients to the images")
     free = [parameter for parameter in discriminator.parameters() if parameter.requires_grad]
     grown = torch.autograd.grad(slope.square().sum(), free, allow_unused=True)
     known = [gradient for gradient in grown if gradient is not None]

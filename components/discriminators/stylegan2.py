@@ -13,6 +13,7 @@ from chunkygan.components.discriminators.stylegan2_layers import (
     ClassMapping,
     EqualConv,
     minibatch_deviation,
+    single,
 )
 from chunkygan.components.generators.stylegan2_layers import FullyConnected
 from chunkygan.errors import ShapeError
@@ -54,7 +55,9 @@ class Epilogue(nn.Module):
 
     def forward(self, x: Tensor, classes: Tensor | None) -> Tensor:
         """(n,) logits; classes, (n, d), choose the direction in which a score is read."""
-        x = minibatch_deviation(x.float(), self.group, self.channels) if self.channels else x.float()
+        x = single(x)
+        if self.channels:
+            x = minibatch_deviation(x, self.group, self.channels)
         x = self.out(self.fc(self.conv(x).flatten(1)))
         if classes is None:
             return x[:, 0]
@@ -118,7 +121,7 @@ class StyleGAN2Discriminator(Discriminator):
         x = images.contiguous(memory_format=torch.channels_last)
         for level in range(self.levels - 1, 0, -1):
             x = self.get_submodule(f"b{4 << level}")(x)
-        return self.b4(x, None if c is None else self.mapping(c)).float()
+        return single(self.b4(x, None if c is None else self.mapping(c)))
 
     def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
         """Accepts NVIDIA's files, whose resampling filters are constants here."""

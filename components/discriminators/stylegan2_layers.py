@@ -20,6 +20,11 @@ def filter_down(x: Tensor, pad: int, *, stride: int = 1) -> Tensor:
     return F.conv2d(x, taps.view(1, 1, 1, 4).expand(n, 1, 1, 4), padding=(0, pad), stride=(1, stride), groups=n)
 
 
+def single(x: Tensor) -> Tensor:
+    """Half precision widened to single; the rest as it is."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
 def minibatch_deviation(x: Tensor, group: int, channels: int) -> Tensor:
     """Features (n, c, h, w) with `channels` more: how much the pictures of a group differ, on average.
 
