@@ -10,6 +10,7 @@ Source: Karras et al., Analyzing and Improving the Image Quality of StyleGAN (20
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -51,21 +52,32 @@ class FullyConnected(nn.Module):
         return F.leaky_relu(y, 0.2) * SQRT2 if self.activate else y
 
 
-def demodulation(weight: Tensor, styles: Tensor) -> Tensor:
+HALF = (torch.float16, torch.bfloat16)
+
+
+def filter_energy(weight: Tensor) -> Tensor:
+    """(in, out): squared length of what each filter does to each channel, of weights (out, in, k, k)."""
+    return weight.square().sum((2, 3)).T
+
+
+def demodulation(energy: Tensor, styles: Tensor) -> Tensor:
     """(n, out): one over the length of every modulated filter.
 
     Args:
-        weight: (out, in, k, k).
+        energy: see `filter_energy`.
         styles: (n, in).
     """
-    return (styles.square() @ weight.square().sum((2, 3)).T + EPSILON).rsqrt()
+    return (styles.square() @ energy + EPSILON).rsqrt()
 
 
-def normalised_for_half(weight: Tensor, styles: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights and styles brought into the range of half precision; demodulation cancels the factors."""
-    fan_in = weight[0].numel()
-    weight = weight / (weight.abs().amax((1, 2, 3), keepdim=True) * math.sqrt(fan_in))
-    return weight, styles / styles.abs().amax(1, keepdim=True)
+def weight_for_half(weight: Tensor) -> Tensor:
+    """Weights brought into the range of half precision; demodulation cancels the factors."""
+    return weight / (weight.abs().amax((1, 2, 3), keepdim=True) * math.sqrt(weight[0].numel()))
+
+
+def styles_for_half(styles: Tensor) -> Tensor:
+    """Styles (n, in) brought into the range of half precision; demodulation cancels the factors."""
+    return styles / styles.abs().amax(1, keepdim=True)
 
 
 def filter_up(x: Tensor, pad: tuple[int, int, int, int]) -> Tensor:
@@ -116,23 +128,35 @@ class StyledConv(nn.Module):
         self.noise_strength = nn.Parameter(torch.zeros([]))
         self.register_buffer("noise_const", torch.randn(*size))
         self.up, self.clamp = up, clamp
+        self._kept: tuple[Any, tuple[Tensor, Tensor]] | None = None
 
     def forward(
         self, x: Tensor, styles: Tensor, noise: Tensor | None, regions: tuple[BlockRegions, BlockRegions]
     ) -> Tensor:
         """Features of the rectangle that `regions` (rows, columns) plans, (n, out, h, w)."""
-        weight: Tensor = self.weight
-        if x.dtype in (torch.float16, torch.bfloat16):
-            weight, styles = normalised_for_half(weight, styles)
-        scale = demodulation(weight, styles).to(x.dtype)
+        weight, energy = self._prepared(x.dtype)
+        styles = styles_for_half(styles) if x.dtype in HALF else styles
+        scale = demodulation(energy, styles).to(x.dtype)
         x = x * styles.to(x.dtype)[:, :, None, None]
-        weight = weight.to(x.dtype)
         y = self._upsampling(x, weight, regions) if self.up else self._plain(x, weight, regions)
         y = y * scale[:, :, None, None]
         if noise is not None:
             y = y + (noise * self.noise_strength).to(y.dtype)
         y = F.leaky_relu(y + self.bias.to(y.dtype)[:, None, None], 0.2) * SQRT2
         return y if self.clamp is None else y.clamp(-self.clamp, self.clamp)
+
+    def _prepared(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Weights in a dtype and their energy; kept while the weights are frozen and stay as they are."""
+        if self.weight.requires_grad:
+            return self._prepare(dtype)
+        state = self.weight.data_ptr(), self.weight._version, dtype
+        if self._kept is None or self._kept[0] != state:
+            self._kept = state, self._prepare(dtype)
+        return self._kept[1]
+
+    def _prepare(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        weight = weight_for_half(self.weight) if dtype in HALF else self.weight
+        return weight.to(dtype), filter_energy(weight)
 
     @staticmethod
     def _plain(x: Tensor, weight: Tensor, regions: tuple[BlockRegions, BlockRegions]) -> Tensor:

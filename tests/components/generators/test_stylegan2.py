@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from chunkygan import load_generator
 from chunkygan.components.generators.stylegan2 import StyleGAN2
 from chunkygan.components.generators.stylegan2_files import read_generator
-from chunkygan.components.generators.stylegan2_layers import normalised_for_half
+from chunkygan.components.generators.stylegan2_layers import styles_for_half, weight_for_half
 from chunkygan.components.generators.stylegan2_synthesis import shared_levels
 from chunkygan.errors import ShapeError, WeightsError
 from chunkygan.generator_file import write_generator
@@ -196,13 +196,25 @@ def test_normalisation_for_half_precision_cancels(tiny):
     """Half precision rescales weights and styles; demodulation takes it out again, here at full precision."""
     conv = tiny.blocks[1].conv1
     x, styles = torch.randn(2, 24, 8, 8), torch.randn(2, 24)
-    weight, scaled = normalised_for_half(conv.weight, styles)
 
     def modulated(w, s):
         y = torch.nn.functional.conv2d(x * s[:, :, None, None], w, padding=1)
         return y * (w[None].square() * s[:, None, :, None, None].square()).sum((2, 3, 4)).rsqrt()[:, :, None, None]
 
-    torch.testing.assert_close(modulated(weight, scaled), modulated(conv.weight, styles), atol=1e-4, rtol=1e-4)
+    scaled = modulated(weight_for_half(conv.weight), styles_for_half(styles))
+    torch.testing.assert_close(scaled, modulated(conv.weight, styles), atol=1e-4, rtol=1e-4)
+
+
+def test_frozen_weights_that_change_are_noticed(tiny):
+    """What is kept of frozen weights is made anew after any change of theirs."""
+    generator = StyleGAN2(**tiny.config).requires_grad_(False)
+    styles = tiny.styles(tiny.mapping(torch.randn(1, 16)))
+    first = generator.synthesis(styles)
+    generator.load_state_dict(tiny.state_dict())
+    torch.testing.assert_close(generator.synthesis(styles), tiny.synthesis(styles))
+    generator.blocks[1].conv0.weight.mul_(1.5)[:, :3].zero_()
+    assert not torch.allclose(generator.synthesis(styles), tiny.synthesis(styles))
+    assert not torch.allclose(first, tiny.synthesis(styles))
 
 
 @pytest.mark.gpu
