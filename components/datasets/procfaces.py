@@ -13,13 +13,16 @@ from torch.utils.data import Dataset
 from chunkygan.errors import ComponentError
 
 from .procfaces_canvas import CLASSES
+from .procfaces_extras import extras_of, prepared
 from .procfaces_parameters import ATTRIBUTE_NAMES, COUNT, FaceParameters, parameters_from_normal
 from .procfaces_render import Rendering, render
 
 if TYPE_CHECKING:
     from .procfaces_cache import FaceCache
 
-SPLITS = ("train", "test")
+SPLITS = ("train", "test", "hard")
+"""`hard` draws people that are in neither of the others, each with one of the extras that no training picture has."""
+_HARD = 500_000_000  # its items are those of the test split from here on
 
 
 def mixing(width: int) -> Tensor:
@@ -55,7 +58,7 @@ class ProcFaces(Dataset[dict[str, Tensor]]):
         resolution: pixels a side.
         seed: which faces; the same seed draws the same ones on every machine's CPU, to rounding.
         count: how many there are.
-        split: "train" or "test".
+        split: "train", "test" or "hard", see `SPLITS`.
         z_dim: width of the latents the faces come from.
         supersampling: samples per pixel and side.
 
@@ -111,16 +114,20 @@ class ProcFaces(Dataset[dict[str, Tensor]]):
 
     def latents(self, indices: Sequence[int]) -> Tensor:
         """Standard normal latents (n, z_dim) of the items: each has a generator of its own."""
-        generator = torch.Generator()
+        generator, first = torch.Generator(), _HARD if self.split == "hard" else 0
         drawn = []
         for index in indices:
-            generator.manual_seed(2 * (self.seed * 10**9 + index) + SPLITS.index(self.split))
+            generator.manual_seed(2 * (self.seed * 10**9 + first + index) + (self.split != "train"))
             drawn.append(torch.randn(self.z_dim, generator=generator))
         return torch.stack(drawn)
 
     def rendering(self, indices: Sequence[int]) -> Rendering:
         """The pictures of the items and the truth about them."""
-        return render(parameters_from_latent(self.latents(indices)), self.resolution, supersampling=self.supersampling)
+        faces = parameters_from_latent(self.latents(indices))
+        if self.split != "hard":
+            return render(faces, self.resolution, supersampling=self.supersampling)
+        extras = extras_of(list(indices), self.seed)
+        return render(prepared(faces, extras), self.resolution, supersampling=self.supersampling, extras=extras)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """`image`, `labels`, `masks`, `attributes`, `identity` as in `Rendering` without the first axis, and `z`."""
