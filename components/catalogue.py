@@ -54,6 +54,7 @@ CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
         "domain": ("chunkygan.components.parsers.domain:DomainParser", "a domain's own network for classes of pixels"),
     },
     "dataset": {
+        "folder": ("chunkygan.components.datasets.folder:Folder", "the pictures of a folder, cut and resized"),
         "procfaces": ("chunkygan.components.datasets.procfaces:ProcFaces", "faces that a renderer draws"),
         "procfaces_people": (
             "chunkygan.components.datasets.procfaces_people:ProcFacesPeople",
