@@ -196,6 +196,10 @@ class Perceptual(nn.Module, ABC):
     def distance(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
         """(n,) distances of two results of `features`; 0 where they agree."""
 
+    def taps(self, images: Tensor) -> list[Tensor]:
+        """Feature maps (n, c, h, w) of images, as the network leaves them; `features`, unless it has any before those."""
+        return self.features(images)
+
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """(n,) distances of images (n, 3, h, w) in [-1, 1]."""
         return self.distance(self.features(x), self.features(y))

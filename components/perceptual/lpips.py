@@ -76,6 +76,9 @@ class Lpips(Perceptual):
             )
         return [_scaled(tap, head) for tap, head in zip(self.backbone.taps(images), self.backbone.heads)]
 
+    def taps(self, images: Tensor) -> list[Tensor]:
+        return self.backbone.taps(_reduce(images, self.resize))
+
     def distance(self, a: list[Tensor], b: list[Tensor]) -> Tensor:
         """(n,) LPIPS distances of two results of `features`; one of them may hold a single picture."""
         return torch.stack([(x - y).square().sum((1, 2, 3)) for x, y in zip(a, b)]).sum(0)
