@@ -83,7 +83,9 @@ class Machine:
                 return self._pop()
             operation = _OPERATIONS.get(code)
             if operation is None:
-                raise Damaged(f"operation {bytes([code])!r} at byte {self.position - 1} is none that a weight file needs")
+                raise Damaged(
+                    f"operation {bytes([code])!r} at byte {self.position - 1} is none that a weight file needs"
+                )
             operation(self)
 
     def spend(self, amount: int) -> None:

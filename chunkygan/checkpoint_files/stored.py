@@ -41,6 +41,11 @@ class Stored:
     def numel(self) -> int:
         return math.prod(self.shape)
 
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return self.numel * ITEM_SIZES[self.dtype]
+
     def shadow(self) -> Tensor:
         """A tensor of its shape and type without numbers, on torch's meta device."""
         import torch
@@ -91,9 +96,11 @@ class Storage:
         if len(shape) != len(stride) or len(sizes) % 2 or len(shape) > MAX_DIMENSIONS:
             raise Damaged("a tensor with other strides than sizes")
         last = offset + sum((size - 1) * step for size, step in zip(shape, stride))
-        if math.prod(shape) and last >= self.count or math.prod(shape) > self.count:
+        if (math.prod(shape) and last >= self.count) or math.prod(shape) > self.count:
             raise Damaged(f"a tensor of shape {shape} in a storage of {self.count} numbers")
-        return Stored(shape, self.dtype, lambda: self.numbers().as_strided(shape, stride, offset), (self, offset, shape))
+        return Stored(
+            shape, self.dtype, lambda: self.numbers().as_strided(shape, stride, offset), (self, offset, shape)
+        )
 
 
 class Array:

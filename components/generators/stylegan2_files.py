@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from chunkygan import weights as weight_files
+from chunkygan.checkpoint_files.generator_states import generator_of
+from chunkygan.checkpoint_files.recognition import recognised
+from chunkygan.checkpoint_files.stylegan2_names import State
 from chunkygan.components.generators.stylegan2 import StyleGAN2
-from chunkygan.components.generators.stylegan2_names import (
-    State,
-    config_of,
-    from_rosinality,
-    is_nvidia,
-    is_rosinality,
-)
-from chunkygan.errors import WeightsError
-from chunkygan.generator_file import FORMAT
+from chunkygan.errors import ShapeError, WeightsError
 from chunkygan.sampling import mean_w
+
+MAX_PIXELS = 8192
+"""The longest side of a picture for which a file's generator is made."""
 
 
 def stylegan2(
@@ -43,8 +41,9 @@ def stylegan2(
     """A StyleGAN2 generator: from a weight file, or fresh with random weights.
 
     Args:
-        weights: a name from the weights manifest, or a file: this project's safetensors, or a state dict with
-            NVIDIA's or rosinality's names. None: random weights.
+        weights: a name from the weights manifest, or a file: this project's safetensors, a network pickle of
+            NVIDIA's (PyTorch or TensorFlow), a checkpoint of rosinality's code or of the pSp family, a tuned generator
+            of PTI, or a bare state dict. None: random weights.
         conv_clamp, mapping_lr_multiplier, half_blocks, half_dtype: what a bare state dict cannot tell.
 
     The other arguments describe a fresh network; with a weight file they are read from it. All are explained at
@@ -66,15 +65,13 @@ def read_generator(path: Path, **overrides: Any) -> StyleGAN2:
     Raises:
         WeightsError: missing, damaged, or no StyleGAN2.
     """
-    state, config = _read(path)
-    generator = StyleGAN2(**{**config, **overrides})
-    expected = generator.public_state_dict()
-    for name, value in expected.items():  # rosinality's files may leave out noise maps and the average
-        if name.endswith("noise_const"):
-            state.setdefault(name, value)
+    state, config = generator_of(recognised(path))
+    config.update(overrides)
+    expected = _expected(path, config)
     known_average = "mapping.w_avg" in state
-    state.setdefault("mapping.w_avg", expected["mapping.w_avg"])
+    _complete(state, expected)
     _check_state(path, state, expected)
+    generator = StyleGAN2(**config)
     generator.load_state_dict({name: value.float() for name, value in state.items()})
     generator.requires_grad_(False).eval()
     if not known_average:
@@ -82,25 +79,25 @@ def read_generator(path: Path, **overrides: Any) -> StyleGAN2:
     return generator
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """State under NVIDIA's names, and configuration."""
-    if path.suffix == ".safetensors":
-        metadata, tensors = weight_files.read_safetensors(path)
-        if metadata.get("format") == FORMAT:
-            return dict(tensors), json.loads(metadata["config"])
-        state: State = tensors
-    else:
-        state = weight_files.read_state_dict(path)
+def _expected(path: Path, config: dict[str, Any]) -> dict[str, Tensor]:
+    """The public state of such a network on the meta device, so that a file's word alone takes no memory."""
     try:
-        if is_rosinality(state):
-            state = from_rosinality(state, state.get("latent_avg"))
-        if is_nvidia(state):
-            return dict(state), config_of(state)
-    except KeyError as error:
-        raise WeightsError(f"{path}: looks like a StyleGAN2 generator but has no tensor {error}") from error
-    raise WeightsError(
-        f"{path}: no StyleGAN2 generator under NVIDIA's or rosinality's names; first: {sorted(state)[:3]}"
-    )
+        size = max(int(config["const_size"][0]), int(config["const_size"][1])) << (len(config["channels"]) - 1)
+        if not 0 < size <= MAX_PIXELS:
+            raise ShapeError(f"pictures of {size} pixels; at most {MAX_PIXELS} are known")
+        with torch.device("meta"):
+            return StyleGAN2(**config).public_state_dict()
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError, RuntimeError, ShapeError) as error:
+        raise WeightsError(f"{path}: no StyleGAN2 can be made of its configuration: {error}") from error
+
+
+def _complete(state: dict[str, Tensor], expected: State) -> None:
+    """Fills in what rosinality's files may leave out: noise maps, of a fixed seed, and a mean that is replaced later."""
+    rng = torch.Generator().manual_seed(0)
+    for name, value in expected.items():
+        if name.endswith("noise_const") and name not in state:
+            state[name] = torch.randn(value.shape, generator=rng)
+    state.setdefault("mapping.w_avg", torch.zeros(expected["mapping.w_avg"].shape))
 
 
 def _check_state(path: Path, state: State, expected: State) -> None:
@@ -112,3 +109,6 @@ def _check_state(path: Path, state: State, expected: State) -> None:
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             raise WeightsError(f"{path}: the generator {what} {', '.join(names[:3])}{more}")
+    odd = [name for name, value in state.items() if not value.isfinite().all()]
+    if odd:
+        raise WeightsError(f"{path}: {odd[0]} holds numbers that are not finite; the file is damaged")

@@ -202,13 +202,6 @@ def test_what_a_file_asks_for_is_named(tmp_path: Path) -> None:
         weights.read_state_dict(tmp_path / "evil.pt")
 
 
-def test_nvidia_pickles_are_refused_by_name(tmp_path: Path) -> None:
-    path = tmp_path / "ffhq.pkl"
-    path.write_bytes(b"\x80\x03ctorch_utils.persistence\n_reconstruct_persistent_obj\nq\x00.")
-    with pytest.raises(WeightsError, match="NVIDIA's layout"):
-        weights.read_state_dict(path)
-
-
 def test_a_place_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(WeightsError, match="cannot be written"):

@@ -1,0 +1,1 @@
+"""Weight files of any origin, read as data: what they are, what is in them, and their tensors."""
