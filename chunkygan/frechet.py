@@ -56,7 +56,7 @@ def frechet_metric(perceptual: Perceptual, size: tuple[int, int]) -> FrechetInce
 
 
 def to_levels(images: Tensor) -> Tensor:
-    """Images as an 8-bit file would hold them, in [-1, 1]: real pictures come from files, drawn ones must not stand out.
+    """Images as an 8-bit file holds them, in [-1, 1]: real pictures come from files, drawn ones must not stand out.
 
     >>> to_levels(torch.tensor([-1.3, 0.0, 1.0])).tolist()
     [-1.0, 0.003921627998352051, 1.0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,25 +67,48 @@ class Generator(nn.Module, ABC):
             feature: features that replace or join those of one layer.
         """
 
-    def synthesis_windows(
-        self, styles: Styles, windows: Sequence[Window], *, noise: Noise = "const", frugal: bool = False
-    ) -> list[Tensor]:
-        """Each sample's picture in a window of its own, (1, 3, wh, ww); equal to `synthesis`, sample by sample.
+    def window_cost(self, window: Window) -> float:
+        """What drawing a window costs, as a share of the full picture's cost."""
+        height, width = window.size
+        return height * width / (self.resolution[0] * self.resolution[1])
 
-        A generator that can share work between the samples overrides this.
+    def synthesis_windows(
+        self,
+        styles: Styles,
+        windows: Sequence[Window],
+        owners: Sequence[int],
+        *,
+        noise: Noise = "const",
+        frugal: bool = False,
+    ) -> list[Tensor]:
+        """Pictures of samples, each in a window, (1, 3, wh, ww); equal to `synthesis`, window by window.
+
+        A generator that can share work between the windows overrides this.
 
         Args:
-            styles: a batch, one sample a window.
+            styles: a batch.
+            windows: in pixels of the full picture.
+            owners: the sample that each window is drawn of; one may have several.
             frugal: keep no activations for the backward pass but draw each sample once more in it; exact.
         """
 
-        def draw(sample: int) -> Tensor:
-            own = [style[sample : sample + 1] for style in styles]
-            return self.synthesis(own, noise=noise, window=windows[sample])
+        def draw(owner: int, window: Window) -> Tensor:
+            own = [style[owner : owner + 1] for style in styles]
+            return self.synthesis(own, noise=noise, window=window)
 
-        if frugal and torch.is_grad_enabled():
-            return [checkpoint(draw, i, use_reentrant=False, preserve_rng_state=False) for i in range(len(windows))]
-        return [draw(i) for i in range(len(windows))]
+        return self.drawn_frugally(draw, owners, windows) if frugal else [*map(draw, owners, windows)]
+
+    @staticmethod
+    def drawn_frugally(
+        draw: Callable[[int, Window], Tensor], owners: Sequence[int], windows: Sequence[Window]
+    ) -> list[Tensor]:
+        """The drawings, of which the backward pass keeps nothing but draws each once more."""
+        if not torch.is_grad_enabled():
+            return [*map(draw, owners, windows)]
+        return [
+            checkpoint(draw, owner, window, use_reentrant=False, preserve_rng_state=False)
+            for owner, window in zip(owners, windows)
+        ]
 
     @abstractmethod
     def features(self, styles: Styles, *, noise: Noise = "const") -> list[Tensor]:
@@ -197,7 +220,7 @@ class Perceptual(nn.Module, ABC):
         """(n,) distances of two results of `features`; 0 where they agree."""
 
     def taps(self, images: Tensor) -> list[Tensor]:
-        """Feature maps (n, c, h, w) of images, as the network leaves them; `features`, unless it has any before those."""
+        """Feature maps (n, c, h, w) of images, as the network leaves them; `features`, where there are no others."""
         return self.features(images)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
