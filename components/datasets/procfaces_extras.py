@@ -64,7 +64,9 @@ def prepared(p: FaceParameters, extras: Extras) -> FaceParameters:
     worn = extras.worn.to(p.values)
     bare = 1 - worn[:, [EXTRAS.index("patch"), EXTRAS.index("odd_glasses")]].amax(1)
     parted = 1 - worn[:, EXTRAS.index("bindi")]
-    return p.replace(glasses=p["glasses"].flatten() * bare, hair_fringe=p["hair_fringe"].flatten() * (0.4 + 0.6 * parted))
+    return p.replace(
+        glasses=p["glasses"].flatten() * bare, hair_fringe=p["hair_fringe"].flatten() * (0.4 + 0.6 * parted)
+    )
 
 
 def wear_in_front(
@@ -89,9 +91,7 @@ def wear_under_hair(
         paint_mask(canvas, p, worn, extras.looks(), camera, light, soft)
 
 
-def shadow_of(
-    p: FaceParameters, extras: Extras, camera: Camera, face: Surface, light: Light, shadow: Tensor
-) -> Tensor:
+def shadow_of(p: FaceParameters, extras: Extras, camera: Camera, face: Surface, light: Light, shadow: Tensor) -> Tensor:
     """`shadow` (n, h, w) on the face, and what a hat or a hand throws on it."""
     if (worn := extras.wears("hat")) is not None:
         shadow = torch.maximum(shadow, worn * hat_shadow(face, light, extras.looks()))

@@ -46,7 +46,9 @@ def _placed(camera: Camera, looks: Looks, shift: tuple[Tensor, Tensor] | None = 
     return (c * x - s * y) / 0.92, (s * x + c * y) / 0.92
 
 
-def _capsule(x: Tensor, y: Tensor, part: tuple[tuple[float, float], tuple[float, float], float, float]) -> tuple[Tensor, Tensor]:
+def _capsule(
+    x: Tensor, y: Tensor, part: tuple[tuple[float, float], tuple[float, float], float, float]
+) -> tuple[Tensor, Tensor]:
     """Distance (n, h, w) from a rounded, tapering limb, negative inside, and its height above the picture."""
     (ax, ay), (bx, by), start, stop = part
     lx, ly = bx - ax, by - ay

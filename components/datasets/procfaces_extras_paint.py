@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .procfaces_colour import bump, edge, hue_colour, linear, mix, smoothstep
+from .procfaces_colour import edge, hue_colour, linear, mix, ridge, smoothstep
 from .procfaces_geometry import EYE_HEIGHT, Surface, mouth_height
 from .procfaces_parameters import FaceParameters
 
@@ -33,11 +33,10 @@ def paint_face(albedo: Tensor, p: FaceParameters, worn: Tensor, looks: Looks, fa
     """Albedo with one of three paints: stripes on the cheeks, a mask round the eyes, or one half of the face."""
     kind, hue, second, side = looks
     soft = 2 * soft
-    colour = hue_colour(hue, 0.42 + 0.0 * hue, 0.85).clamp(max=0.9)
-    other = mix(_rgb(albedo, 0.96, 0.95, 0.93), hue_colour(1 - 0.5 * hue, 0.3 + 0.0 * hue, 0.9), smoothstep(0.4, 0.6, second)[:, None])
-    for which, (cover, accent) in enumerate(
-        (_stripes(face, soft), _domino(p, face, soft), _half(p, face, side, soft))
-    ):
+    colour = hue_colour(hue, torch.full_like(hue, 0.42), 0.85).clamp(max=0.9)
+    opposite = hue_colour((hue + 0.5) % 1, torch.full_like(hue, 0.3), 0.9)
+    other = mix(_rgb(albedo, 0.96, 0.95, 0.93), opposite, smoothstep(0.4, 0.6, second)[:, None])
+    for which, (cover, accent) in enumerate((_stripes(face, soft), _domino(face, soft), _half(p, face, side, soft))):
         here = worn * (((3 * kind).floor().clamp(max=2)) == which).to(albedo.dtype)
         grain = 0.93 - 0.08 * torch.sin(61 * face.x + 7 * torch.sin(23 * face.y))
         albedo = mix(albedo, colour, (cover * here * grain)[:, None])
@@ -52,16 +51,17 @@ def _stripes(face: Surface, soft: Tensor) -> tuple[Tensor, Tensor]:
     for k in range(3):
         middle = 0.27 + 0.105 * k - 0.16 * (side - 0.38)
         taper = 0.030 * smoothstep(0.10, 0.30, side) * smoothstep(0.64, 0.50, side) + 0.004
-        strokes.append(edge((face.y - middle).abs() - taper, soft) * smoothstep(0.14, 0.20, side) * smoothstep(0.62, 0.56, side))
+        ends = smoothstep(0.14, 0.20, side) * smoothstep(0.62, 0.56, side)
+        strokes.append(edge((face.y - middle).abs() - taper, soft) * ends)
     return torch.maximum(strokes[0], strokes[2]), strokes[1]
 
 
-def _domino(p: FaceParameters, face: Surface, soft: Tensor) -> tuple[Tensor, Tensor]:
+def _domino(face: Surface, soft: Tensor) -> tuple[Tensor, Tensor]:
     """A painted mask round both eyes with winged ends, and its outline."""
     side, y = face.x.abs(), face.y - EYE_HEIGHT
     wing = 0.30 * (side - 0.30).clamp(min=0)
-    top = -0.21 - 0.06 * bump((side - 0.34) / 0.2, torch.zeros_like(side)) - 0.9 * wing + 0.06 * bump(face.x / 0.1, y * 0)
-    bottom = 0.20 + 0.05 * bump((side - 0.30) / 0.16, y * 0) - 1.2 * wing - 0.10 * bump(face.x / 0.11, y * 0)
+    top = -0.21 - 0.06 * ridge((side - 0.34) / 0.2) - 0.9 * wing + 0.06 * ridge(face.x / 0.1)
+    bottom = 0.20 + 0.05 * ridge((side - 0.30) / 0.16) - 1.2 * wing - 0.10 * ridge(face.x / 0.11)
     distance = torch.maximum(torch.maximum(top - y, y - bottom), side - 0.63)
     return edge(distance, soft), edge((distance + 0.012).abs() - 0.014, soft)
 

@@ -35,12 +35,13 @@ def paint_hat(
     shell = meet_shell(p, camera, thick, torch.full_like(thick, 0.5))
     wider = meet_shell(p, camera, thick + 0.035, torch.full_like(thick, 0.5))
     colour = hue_colour(hue, 0.05 + 0.40 * shade, 0.6)
-    second = hue_colour(accent, 0.35 + 0.0 * accent, 0.75)
+    second = hue_colour(accent, torch.full_like(accent, 0.35), 0.75)
     _lay_brim(canvas, p, worn * brimmed, thick, camera, light, colour, soft)
     _lay_band(canvas, worn * brimmed, wider, light, mix(second, colour * 0.25, 0.5), soft)
     _lay_cuff(canvas, worn * (1 - brimmed), wider, light, second, soft)
     line = -0.36 - 0.04 * shell.z
-    ribs = 1 + 0.16 * (1 - brimmed) * torch.sin(34 * torch.atan2(shell.x, shell.z + 0.35)) * smoothstep(-1.0, -0.8, shell.y)
+    turn = torch.atan2(shell.x, shell.z + 0.35)
+    ribs = 1 + 0.16 * (1 - brimmed) * torch.sin(34 * turn) * smoothstep(-1.0, -0.8, shell.y)
     felt = 1 - 0.20 * brimmed * ridge(shell.x / 0.12) * smoothstep(-0.75, -0.95, shell.y)
     shown = colour * lit(light, shell.normal, _CLOTH) * (ribs * felt)[:, None]
     canvas.lay(worn * edge(shell.y - line, soft) * shell.cover, shown, "hat")
@@ -49,7 +50,8 @@ def paint_hat(
 def _lay_cuff(canvas: Canvas, worn: Tensor, wider: Surface, light: Light, colour: Tensor, soft: Tensor) -> None:
     low, high = -0.33 - 0.05 * wider.z, -0.56 - 0.05 * wider.z
     turn = torch.atan2(wider.x, wider.z + 0.35)
-    knit = 1 + 0.20 * torch.sin(34 * turn) - 0.30 * smoothstep(0.05, 0.0, low - wider.y) - 0.22 * smoothstep(0.04, 0.0, wider.y - high)
+    rolled = 0.30 * smoothstep(0.05, 0.0, low - wider.y) + 0.22 * smoothstep(0.04, 0.0, wider.y - high)
+    knit = 1 + 0.20 * torch.sin(34 * turn) - rolled
     cover = edge(torch.maximum(wider.y - low, high - wider.y), soft) * wider.cover * worn
     canvas.lay(cover, colour * lit(light, wider.normal, _CLOTH) * knit[:, None], "hat")
 
@@ -119,11 +121,10 @@ def paint_mask(
     folds = 1 - 0.26 * pleats - 0.16 * seam
     shown = albedo * lit(light, cloth.normal, _CLOTH) * folds[:, None]
     canvas.lay(edge(distance, soft) * cloth.cover * worn, shown, "cloth")
-    loops = torch.minimum(
-        (y - 0.36 + 0.75 * (side - half)).abs(), (y - 0.66 + 1.15 * (side - half)).abs()
-    )
+    loops = torch.minimum((y - 0.36 + 0.75 * (side - half)).abs(), (y - 0.66 + 1.15 * (side - half)).abs())
     cord = edge(torch.maximum(loops - 0.012, half - side), soft) * cloth.cover * smoothstep(-0.35, -0.2, cloth.z)
-    canvas.lay(0.9 * cord * worn, mix(albedo, _rgb(x, 0.92, 0.92, 0.92), worn[:, None] * 0.6) * lit(light, cloth.normal), "cloth")
+    pale = 0.4 * albedo + 0.6 * _rgb(x, 0.92, 0.92, 0.92)
+    canvas.lay(0.9 * cord * worn, pale * lit(light, cloth.normal), "cloth")
 
 
 def paint_odd_glasses(
@@ -141,8 +142,12 @@ def paint_odd_glasses(
     reach = ((dx.abs() + 1e-4).pow(power) + (dy.abs() + 1e-4).pow(power)).pow(1 / power)
     ring = (reach - 1) * 0.20
     bridge = torch.maximum((y - EYE_HEIGHT + 0.03 - 0.3 * x * x).abs() - 0.022, x.abs() - 0.12)
-    frame = edge(torch.minimum(ring.abs() - 0.028, bridge), soft) * worn
-    bright = mix(hue_colour(hue, 0.40 + 0.0 * hue, 0.85), hue_colour(second, 0.30 + 0.0 * hue, 0.85), dark[:, None])
+    frame = edge(torch.minimum(ring.abs() - 0.028, bridge), soft)
+    face = meet_head(p, camera)
+    arm = torch.maximum((face.y - EYE_HEIGHT + 0.03).abs() - 0.022, 0.50 - face.x.abs())
+    frame = torch.maximum(frame, edge(arm, soft) * face.cover * smoothstep(-0.1, 0.1, face.z)) * worn
+    round_colour = hue_colour(hue, torch.full_like(hue, 0.40), 0.85)
+    bright = mix(round_colour, hue_colour(second, torch.full_like(hue, 0.30), 0.85), dark[:, None])
     round_edge = (0.75 + 0.45 * smoothstep(0.028, 0.0, (ring + 0.006).abs()))[:, None]
     canvas.lay(frame, bright * (0.35 + 0.75 * light.key) * round_edge, "eye_g")
     inside = edge(ring, soft) * worn
@@ -158,12 +163,15 @@ def paint_patch(
     """Lays a patch over one eye, and the strap that runs slantwise round the head."""
     flip, hue, shade, shape = looks
     sign = torch.where(flip < 0.5, -1.0, 1.0)
-    cover = meet_head(p, camera, relief_of=lambda p, x, y: 0.03 + 0.10 * bump((x - sign * 0.30) / 0.25, (y - 0.03) / 0.25))
+    cover = meet_head(
+        p, camera, relief_of=lambda _, x, y: 0.03 + 0.10 * bump((x - sign * 0.30) / 0.25, (y - 0.03) / 0.25)
+    )
     x, y = sign * cover.x - p["eye_spacing"] - 0.005, cover.y - EYE_HEIGHT - 0.015
     flat_top = (-y / 0.15).clamp(min=0) ** 4
     reach = torch.sqrt((x / (0.205 + 0.02 * shape)) ** 2 + (y.clamp(min=0) / 0.20) ** 2 + flat_top + 1e-6)
     distance = (reach - 1) * 0.17
-    leather = mix(_rgb(x, 0.13, 0.11, 0.10), hue_colour(hue, 0.16 + 0.0 * hue, 0.7), smoothstep(0.5, 0.7, shade)[:, None])
+    dyed = hue_colour(hue, torch.full_like(hue, 0.16), 0.7)
+    leather = mix(_rgb(x, 0.13, 0.11, 0.10), dyed, smoothstep(0.5, 0.7, shade)[:, None])
     stitch = ridge((distance + 0.03) / 0.008) * smoothstep(-0.2, 0.4, torch.sin(42 * torch.atan2(y, x)))
     gloss = 0.22 * shine(light, cover.normal, 14.0)[:, None] * light.key
     shown = leather * lit(light, cover.normal, _CLOTH) * (1 + 1.2 * stitch)[:, None] + gloss
@@ -171,5 +179,5 @@ def paint_patch(
     shell = meet_shell(p, camera, _hair_thickness(p) + 0.005, 0.20 + 0.95 * smoothstep(0.0, 0.5, p["hair_length"]))
     across = sign * shell.x
     line = EYE_HEIGHT - 0.12 + 0.36 * (across - 0.30) - 0.10 * across * across
-    strap = edge((shell.y - line).abs() - 0.024, soft) * shell.cover * smoothstep(-0.3, -0.1, shell.z)
+    strap = edge((shell.y - line).abs() - 0.024, soft) * shell.cover * smoothstep(0.0, 0.15, shell.z)
     canvas.lay(strap * worn, leather * lit(light, shell.normal, _CLOTH) + 0.5 * gloss, "eye_g")

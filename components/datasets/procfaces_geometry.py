@@ -6,6 +6,7 @@ the same for a face that looks straight ahead; its centre is between the ears at
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -142,8 +143,12 @@ def _relief(p: FaceParameters, x: Tensor, y: Tensor) -> Tensor:
     return out + 0.06 * bump(x / 0.17, (y - p["chin_length"] + 0.15) / 0.12)
 
 
-def meet_head(p: FaceParameters, camera: Camera, *, steps: int = 4) -> Surface:
-    """Where the rays meet the head: an ellipsoid whose width follows the height, plus its relief.
+Relief = Callable[[FaceParameters, Tensor, Tensor], Tensor]
+"""(face, x, y) -> how far (n, h, w) a surface stands out of the smooth head."""
+
+
+def meet_head(p: FaceParameters, camera: Camera, *, steps: int = 4, relief_of: Relief = _relief) -> Surface:
+    """Where the rays meet the head, or what fits over it: an ellipsoid whose width follows the height, plus a relief.
 
     The ray meets an ellipsoid in closed form; what depends on the point itself (width at its height,
     relief) is taken from the last estimate, which settles in a few steps as it changes slowly.
@@ -152,7 +157,7 @@ def meet_head(p: FaceParameters, camera: Camera, *, steps: int = 4) -> Surface:
     relief = torch.zeros_like(depth)
     for step in range(steps):
         x, y, z = camera.to_head(depth)
-        new = _relief(p, x, y) if step else relief
+        new = relief_of(p, x, y) if step else relief
         relief = new if step < 2 else 0.5 * (relief + new)
         depth, inside = _meet_ellipsoid(p, camera, y, relief, 1.0)
     x, y, z = camera.to_head(depth)

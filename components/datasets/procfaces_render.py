@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,7 @@ from torch.nn import functional
 
 from .procfaces_canvas import Canvas
 from .procfaces_colour import mix, to_display
+from .procfaces_extras import Extras, painted_skin, shadow_of, wear_in_front, wear_under_hair
 from .procfaces_features import paint_brows, paint_eyes, paint_mouth, paint_nose
 from .procfaces_geometry import Camera, aligned_camera, meet_head
 from .procfaces_hair import beard_cover, hair_colour, paint_cap, paint_curtain
@@ -40,28 +42,33 @@ class Rendering:
 
 
 @torch.no_grad()
-def render(p: FaceParameters, resolution: int = 128, *, supersampling: int = 2) -> Rendering:
+def render(
+    p: FaceParameters, resolution: int = 128, *, supersampling: int = 2, extras: Extras | None = None
+) -> Rendering:
     """Draws faces.
 
     Args:
         p: n faces; the device of their values draws.
         resolution: pixels a side.
         supersampling: samples per pixel and side, averaged.
+        extras: what the faces wear besides, n rows; None: nothing.
     """
-    drawn = [
-        _draw(FaceParameters(part), resolution, supersampling)
-        for part in p.values.split(_AT_ONCE if p.values.device.type == "cpu" else 256)
-    ]
+    at_once = _AT_ONCE if p.values.device.type == "cpu" else 256
+    parts = p.values.split(at_once)
+    worn: Sequence[Extras | None] = [None] * len(parts) if extras is None else extras.split(at_once)
+    drawn = [_draw(FaceParameters(part), resolution, supersampling, on) for part, on in zip(parts, worn)]
     image, masks = torch.cat([d[0] for d in drawn]), torch.cat([d[1] for d in drawn])
     return Rendering(image, masks.argmax(dim=1), masks, p.attributes(), p.identity())
 
 
-def _draw(p: FaceParameters, resolution: int, supersampling: int) -> tuple[Tensor, Tensor]:
+def _draw(p: FaceParameters, resolution: int, supersampling: int, extras: Extras | None) -> tuple[Tensor, Tensor]:
     camera, light = aligned_camera(p, resolution, supersampling), light_of(p)
     canvas = Canvas(camera.x)
     soft = 1.3 * camera.fine
     hair = hair_colour(p)
-    _draw_head(canvas, p, camera, light, hair, soft)
+    if extras is not None:
+        wear_in_front(canvas, p, extras, camera, light, soft)
+    _draw_head(canvas, p, camera, light, hair, soft, extras)
     paint_ears(canvas, p, camera, light, soft)
     paint_neck(canvas, p, camera, light, soft)
     paint_curtain(canvas, p, camera, light, hair, soft)  # behind the neck
@@ -70,11 +77,17 @@ def _draw(p: FaceParameters, resolution: int, supersampling: int) -> tuple[Tenso
     return image, functional.avg_pool2d(canvas.masks, supersampling)
 
 
-def _draw_head(canvas: Canvas, p: FaceParameters, camera: Camera, light: Light, hair: Tensor, soft: Tensor) -> None:
+def _draw_head(
+    canvas: Canvas, p: FaceParameters, camera: Camera, light: Light, hair: Tensor, soft: Tensor, extras: Extras | None
+) -> None:
     """Lays glasses, hair on the skull, the features and the skin."""
     face = meet_head(p, camera)
     paint_glasses(canvas, p, camera, face, light, soft)
+    if extras is not None:
+        wear_under_hair(canvas, p, extras, camera, light, soft)
     shadow = paint_cap(canvas, p, camera, light, hair, soft)
+    if extras is not None:
+        shadow = shadow_of(p, extras, camera, face, light, shadow)
     received = lit(light, face.normal) * (face_shade(p, face, light) * (1 - 0.42 * shadow))[:, None]
     gloss = shine(light, face.normal, 22.0) * (1 - shadow)
     paint_brows(canvas, p, face, received, hair, soft)
@@ -82,6 +95,8 @@ def _draw_head(canvas: Canvas, p: FaceParameters, camera: Camera, light: Light, 
     paint_mouth(canvas, p, face, received, gloss, soft)
     beard = beard_cover(p, face)
     albedo = mix(face_albedo(p, face), 0.75 * hair + 0.01, 0.93 * beard[:, None])
+    if extras is not None:
+        albedo = painted_skin(albedo, p, extras, face, soft)
     skin = albedo * received + (0.10 * gloss * (1 - beard))[:, None] * light.key
     paint_nose(canvas, p, face, skin, received, soft)
     canvas.lay(face.cover, skin, "skin")
