@@ -7,7 +7,7 @@ the same for a face that looks straight ahead; its centre is between the ears at
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -28,6 +28,7 @@ class Camera:
     Attributes:
         rotation: (n, 3, 3), head to camera axes.
         x, y: (n, h, w) in camera coordinates, head units.
+        base: head coordinates, (n, h, w) each, of the rays' points at depth 0.
         sample: (n, 1, 1) distance of neighbouring rays, in head units.
         fine: (n, 1, 1) half a pixel of the finished picture, in head units: what soft edges are measured by.
     """
@@ -35,6 +36,7 @@ class Camera:
     rotation: Tensor
     x: Tensor
     y: Tensor
+    base: tuple[Tensor, Tensor, Tensor]
     sample: Tensor
     fine: Tensor
 
@@ -44,12 +46,13 @@ class Camera:
 
     def to_head(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Head coordinates of the points at depth z (n, h, w) on the rays."""
-        r = self.rotation[:, :, :, None, None]
-        return (
-            r[:, 0, 0] * self.x + r[:, 1, 0] * self.y + r[:, 2, 0] * z,
-            r[:, 0, 1] * self.x + r[:, 1, 1] * self.y + r[:, 2, 1] * z,
-            r[:, 0, 2] * self.x + r[:, 1, 2] * self.y + r[:, 2, 2] * z,
-        )
+        x, y, z = (torch.addcmul(base, self.rotation[:, 2, i, None, None], z) for i, base in enumerate(self.base))
+        return x, y, z
+
+    def rows(self, cut: slice) -> Camera:
+        """The rays of some rows only."""
+        base_x, base_y, base_z = (base[:, cut] for base in self.base)
+        return replace(self, x=self.x[:, cut], y=self.y[:, cut], base=(base_x, base_y, base_z))
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,11 @@ class Surface:
     z: Tensor
     cover: Tensor
     normal: tuple[Tensor, Tensor, Tensor]
+
+    def rows(self, cut: slice) -> Surface:
+        """What the rays of some rows meet."""
+        nx, ny, nz = (part[:, cut] for part in self.normal)
+        return Surface(self.x[:, cut], self.y[:, cut], self.z[:, cut], self.cover[:, cut], (nx, ny, nz))
 
 
 def mouth_height(p: FaceParameters) -> Tensor:
@@ -109,7 +117,9 @@ def aligned_camera(p: FaceParameters, resolution: int, supersampling: int) -> Ca
     right, below = span * (c * u + s * v), span * (c * v - s * u - _EYES_IN_PICTURE)
     x = ex + right * down_y + below * down_x
     y = ey - right * down_x + below * down_y
-    return Camera(rotation, x, y, span / size, 0.5 * span / resolution)
+    r = rotation[:, :, :, None, None]
+    base = (r[:, 0, 0] * x + r[:, 1, 0] * y, r[:, 0, 1] * x + r[:, 1, 1] * y, r[:, 0, 2] * x + r[:, 1, 2] * y)
+    return Camera(rotation, x, y, base, span / size, 0.5 * span / resolution)
 
 
 def _front(p: FaceParameters, y: Tensor, x: Tensor) -> Tensor:
@@ -190,7 +200,7 @@ def _meet_ellipsoid(
     r = camera.rotation[:, :, :, None, None]
     width, rest = _profile(p, y / grow)
     width = width * grow
-    x0, _, z0 = camera.to_head(torch.zeros_like(camera.x))
+    x0, _, z0 = camera.base
     ax, az, x0, z0 = r[:, 2, 0] / width, r[:, 2, 2] / (DEPTH * grow), x0 / width, (z0 - relief) / (DEPTH * grow)
     a, b = ax * ax + az * az, ax * x0 + az * z0
     inside = b * b - a * (x0 * x0 + z0 * z0 - rest)

@@ -22,6 +22,10 @@ from .procfaces_scene import paint_background, paint_ears, paint_glasses, paint_
 _AT_ONCE = 4  # pictures a pass: their layers then stay in the processor's cache
 
 
+# Where the alignment keeps the parts, as shares of the picture's height; they draw nothing outside.
+_BROWS, _GLASSES, _MOUTH, _NOSE, _NECK = (0.27, 0.64), (0.27, 0.72), (0.56, 0.95), (0.42, 0.80), (0.52, 1.0)
+
+
 @dataclass(frozen=True)
 class Rendering:
     """Pictures with the truth about them.
@@ -63,14 +67,15 @@ def render(
 
 def _draw(p: FaceParameters, resolution: int, supersampling: int, extras: Extras | None) -> tuple[Tensor, Tensor]:
     camera, light = aligned_camera(p, resolution, supersampling), light_of(p)
-    canvas = Canvas(camera.x)
+    canvas = Canvas.blank(camera.x)
     soft = 1.3 * camera.fine
     hair = hair_colour(p)
     if extras is not None:
         wear_in_front(canvas, p, extras, camera, light, soft)
     _draw_head(canvas, p, camera, light, hair, soft, extras)
     paint_ears(canvas, p, camera, light, soft)
-    paint_neck(canvas, p, camera, light, soft)
+    below = _band(camera.x, *_NECK)
+    paint_neck(canvas.rows(below), p, camera.rows(below), light, soft)
     paint_curtain(canvas, p, camera, light, hair, soft)  # behind the neck
     paint_background(canvas, p, light)
     image = to_display(functional.avg_pool2d(canvas.light, supersampling))
@@ -82,7 +87,8 @@ def _draw_head(
 ) -> None:
     """Lays glasses, hair on the skull, the features and the skin."""
     face = meet_head(p, camera)
-    paint_glasses(canvas, p, camera, face, light, soft)
+    cut = _band(camera.x, *_GLASSES)
+    paint_glasses(canvas.rows(cut), p, camera.rows(cut), face.rows(cut), light, soft)
     if extras is not None:
         wear_under_hair(canvas, p, extras, camera, light, soft)
     shadow = paint_cap(canvas, p, camera, light, hair, soft)
@@ -90,13 +96,21 @@ def _draw_head(
         shadow = shadow_of(p, extras, camera, face, light, shadow)
     received = lit(light, face.normal) * (face_shade(p, face, light) * (1 - 0.42 * shadow))[:, None]
     gloss = shine(light, face.normal, 22.0) * (1 - shadow)
-    paint_brows(canvas, p, face, received, hair, soft)
-    paint_eyes(canvas, p, face, light, received, soft)
-    paint_mouth(canvas, p, face, received, gloss, soft)
+    cut = _band(camera.x, *_BROWS)
+    paint_brows(canvas.rows(cut), p, face.rows(cut), received[..., cut, :], hair, soft)
+    paint_eyes(canvas.rows(cut), p, face.rows(cut), light, received[..., cut, :], soft)
+    cut = _band(camera.x, *_MOUTH)
+    paint_mouth(canvas.rows(cut), p, face.rows(cut), received[..., cut, :], gloss[:, cut], soft)
     beard = beard_cover(p, face)
     albedo = mix(face_albedo(p, face), 0.75 * hair + 0.01, 0.93 * beard[:, None])
     if extras is not None:
         albedo = painted_skin(albedo, p, extras, face, soft)
     skin = albedo * received + (0.10 * gloss * (1 - beard))[:, None] * light.key
-    paint_nose(canvas, p, face, skin, received, soft)
+    cut = _band(camera.x, *_NOSE)
+    paint_nose(canvas.rows(cut), p, face.rows(cut), skin[..., cut, :], received[..., cut, :], soft)
     canvas.lay(face.cover, skin, "skin")
+
+
+def _band(like: Tensor, top: float, bottom: float) -> slice:
+    """The rows between two shares of the height of like, (n, h, w)."""
+    return slice(int(top * like.shape[1]), round(bottom * like.shape[1]))
