@@ -11,7 +11,7 @@ from chunkygan.places import shipped, shown
 from chunkygan.wording import did_you_mean, known
 from chunkygan.yaml_files import odd_keys, plain, read_yaml
 
-PARTS = ("generator", "perceptual", "identity", "dataset")
+PARTS = ("generator", "perceptual", "identity", "classifier", "parser", "dataset")
 """Keys whose components a recipe takes from its domain where it does not set them itself."""
 
 _KEYS = ("title", "resolution", "classes", *PARTS)
@@ -56,6 +56,14 @@ class Domain:
     @property
     def identity(self) -> dict[str, Any] | None:
         return self.parts.get("identity")
+
+    @property
+    def classifier(self) -> dict[str, Any] | None:
+        return self.parts.get("classifier")
+
+    @property
+    def parser(self) -> dict[str, Any] | None:
+        return self.parts.get("parser")
 
     @property
     def dataset(self) -> dict[str, Any] | None:

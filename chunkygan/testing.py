@@ -20,16 +20,18 @@ from torch import Tensor, nn
 from chunkygan._testing_generator import check_generator
 from chunkygan._testing_rules import agree, finite_gradient, require, shaped
 from chunkygan.errors import ShapeError
-from chunkygan.interfaces import Discriminator, Identity, LatentSpace, MaskGenerator, Perceptual
+from chunkygan.interfaces import Classifier, Discriminator, Identity, LatentSpace, MaskGenerator, Parser, Perceptual
 from chunkygan.masks import check_masks, check_range
 from chunkygan.types import Styles
 
 __all__ = [
+    "check_classifier",
     "check_discriminator",
     "check_generator",
     "check_identity",
     "check_latent_space",
     "check_mask_generator",
+    "check_parser",
     "check_perceptual",
 ]
 
@@ -245,6 +247,56 @@ def check_identity(identity: Identity, *, size: int | tuple[int, int] = 128, tol
     lengths = embedded.norm(dim=1)
     agree(lengths, torch.ones_like(lengths), identity, "embed must give unit vectors", tolerance)
     _check_distance(identity, identity, x, y, tolerance)
+
+
+def check_classifier(classifier: Classifier, *, size: int | tuple[int, int] = 64, tolerance: float = 1e-4) -> None:
+    """Names, frozen network, one row of attributes a picture whatever its neighbours, and gradients to the pictures.
+
+    Args:
+        size: side, or (height, width), of the pictures it is tried on.
+        tolerance: largest difference that counts as rounding.
+
+    Raises:
+        ComponentError: the classifier breaks its contract.
+    """
+    _check_words(classifier, "names", classifier.names)
+    _check_frozen(classifier)
+    _check_rows(classifier, (len(classifier.names),), size, tolerance)
+
+
+def check_parser(parser: Parser, *, size: int | tuple[int, int] = 64, tolerance: float = 1e-4) -> None:
+    """Classes, frozen network, logits at the pictures' size whatever their neighbours, and gradients to the pictures.
+
+    Args:
+        size: side, or (height, width), of the pictures it is tried on.
+        tolerance: largest difference that counts as rounding.
+
+    Raises:
+        ComponentError: the parser breaks its contract.
+    """
+    _check_words(parser, "classes", parser.classes)
+    _check_frozen(parser)
+    pictures = _pictures(0, size, parser)
+    _check_rows(parser, (len(parser.classes), *pictures.shape[-2:]), size, tolerance)
+    labels = parser.labels(pictures)
+    require(torch.equal(labels, parser(pictures).argmax(1)), parser, "labels must be the classes of the largest logits")
+
+
+def _check_words(component: object, what: str, words: Sequence[str]) -> None:
+    ok = len(words) > 0 and all(isinstance(word, str) and word for word in words) and len(set(words)) == len(words)
+    require(ok, component, f"{what} must be words that differ from each other; got {tuple(words)}")
+
+
+def _check_rows(network: nn.Module, shape: tuple[int, ...], size: int | tuple[int, int], tolerance: float) -> None:
+    """What a network tells of two pictures: its shape, the same twice and alone, differentiable."""
+    x = _pictures(0, size, network)
+    found = network(x)
+    shaped(found, (len(x), *shape), network, "what is told of two pictures")
+    agree(network(x), found, network, "the same picture must be told the same twice", 0.0)
+    alone = torch.cat([network(x[i : i + 1]) for i in range(len(x))])
+    agree(alone, found, network, "what is told of a picture must not depend on its neighbours", tolerance)
+    moving = x.clone().requires_grad_()
+    finite_gradient(network(moving).square().sum(), moving, network, "gradients must reach the pictures")
 
 
 def _check_name(component: object, name: object) -> None:

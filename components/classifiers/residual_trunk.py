@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +29,7 @@ class ResidualTrunk(nn.Module):
         super().__init__()
         self.size = size
         self.stem = _convolution(12, widths[0], 1)
-        self.stages = nn.ModuleList(_Stage(before, width) for before, width in zip(widths, widths[1:]))
+        self.stages = nn.ModuleList(_Stage(before, width) for before, width in pairwise(widths))
         self.read = nn.Linear(widths[-1] * GRID * GRID, out)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -32,9 +32,7 @@ class DomainIdentity(Identity):
         WeightsError: weights that are missing, damaged, of another network or of another name.
     """
 
-    def __init__(
-        self, net: str, weights: str | Path | None = None, config: Mapping[str, Any] | None = None
-    ) -> None:
+    def __init__(self, net: str, weights: str | Path | None = None, config: Mapping[str, Any] | None = None) -> None:
         super().__init__()
         if (weights is None) == (config is None):
             raise ComponentError("identity 'domain': name one of weights and config")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ class ParserNetwork(nn.Module):
             nn.Sequential(_convolution(before, width, 2 if k else 1), _convolution(width, width, 1))
             for k, (before, width) in enumerate(zip((12, *widths), widths))
         )
-        pairs = list(zip(widths, widths[1:]))[::-1]
+        pairs = list(pairwise(widths))[::-1]
         self.narrow = nn.ModuleList(nn.Conv2d(deep, shallow, 1) for shallow, deep in pairs)
         self.up = nn.ModuleList(_convolution(shallow, shallow, 1) for shallow, _ in pairs)
         self.tell = nn.Conv2d(widths[0], 4 * classes, 1)

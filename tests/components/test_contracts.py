@@ -14,11 +14,13 @@ from chunkygan import registry
 from chunkygan.components.catalogue import CATALOGUE
 from chunkygan.interfaces import Generator
 from chunkygan.testing import (
+    check_classifier,
     check_discriminator,
     check_generator,
     check_identity,
     check_latent_space,
     check_mask_generator,
+    check_parser,
     check_perceptual,
 )
 
@@ -29,6 +31,8 @@ CHECKS: dict[str, Callable[[Any], None]] = {
     "mask_generator": check_mask_generator,
     "perceptual": check_perceptual,
     "identity": check_identity,
+    "classifier": check_classifier,
+    "parser": check_parser,
 }
 
 SMALL = {"resolution": 32, "z_dim": 16, "w_dim": 12, "mapping_layers": 2, "channel_base": 256, "channel_max": 16}
@@ -108,6 +112,16 @@ def test_identity_keeps_its_contract(name, tmp_path) -> None:
     check_identity(registry.get("identity", name)(**IDENTITIES[name](tmp_path)))
 
 
+@pytest.mark.parametrize("name", names("classifier"))
+def test_classifier_keeps_its_contract(name) -> None:
+    check_classifier(registry.get("classifier", name)(**CLASSIFIERS[name]))
+
+
+@pytest.mark.parametrize("name", names("parser"))
+def test_parser_keeps_its_contract(name) -> None:
+    check_parser(registry.get("parser", name)(**PARSERS[name]))
+
+
 def domain_backbone(folder: Path) -> dict[str, Any]:
     """Arguments for `lpips` with a small network of random weights."""
     from chunkygan.components.perceptual.domain_backbone import DomainBackbone
@@ -141,4 +155,12 @@ def random_weights(network: Callable[[], torch.nn.Module], folder: Path) -> Path
 
 
 PERCEPTUALS: dict[str, Callable[[Path], dict[str, Any]]] = {"lpips": domain_backbone}
-IDENTITIES: dict[str, Callable[[Path], dict[str, Any]]] = {"mobilefacenet": mobilefacenet, "arcface": arcface}
+IDENTITIES: dict[str, Callable[[Path], dict[str, Any]]] = {
+    "mobilefacenet": mobilefacenet,
+    "arcface": arcface,
+    "domain": lambda folder: {"net": "toy", "config": {"dimensions": 8, "size": 32, "widths": [4, 8]}},
+}
+CLASSIFIERS: dict[str, dict[str, Any]] = {
+    "domain": {"config": {"names": ["age", "smile"], "size": 32, "widths": [4, 8]}},
+}
+PARSERS: dict[str, dict[str, Any]] = {"domain": {"config": {"classes": ["face", "hair"], "widths": [4, 8, 8]}}}
