@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -91,7 +92,7 @@ def average_keep(batch: int, seen: int, half_life: float, ramp_up: float) -> flo
     return 0.5 ** (batch / max(half_life, 1e-8))
 
 
-def lazy(rate: float, betas: tuple[float, float], interval: int) -> dict[str, object]:
+def lazy(rate: float, betas: tuple[float, float], interval: int) -> dict[str, Any]:
     """Adam's settings where every `interval`-th step brings a regulariser's step of its own; 0: none does.
 
     Source: Karras et al. 2020, appendix B, "Lazy regularization".

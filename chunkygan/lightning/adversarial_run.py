@@ -1,0 +1,228 @@
+"""Trains a generator adversarially on drawn faces or a folder of pictures, and goes on where it was stopped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+
+from chunkygan.build import create
+from chunkygan.errors import ChunkyGANError, ComponentError
+from chunkygan.images import write_image
+from chunkygan.interfaces import Generator
+from chunkygan.lightning.adversarial_augment import GROUPS
+from chunkygan.lightning.adversarial_losses import default_gamma
+from chunkygan.lightning.adversarial_measures import Yardstick, keep_score
+from chunkygan.lightning.adversarial_reals import Reals
+from chunkygan.lightning.adversarial_training import AdversarialTraining, Options
+from chunkygan.lightning.generator_export import draw, sheet, write_weights
+from chunkygan.lightning.trainer import quiet_trainer, ticks
+
+SHEET = (8, 4)
+"""Columns and rows of a sheet of samples."""
+
+
+class _Keep(pl.Callback):
+    """Prints losses, keeps the state, the weights and a sheet, and measures; ends the training at its last step."""
+
+    def __init__(self, out_dir: Path, yardstick: Yardstick | None, save_every: int, measure_every: int) -> None:
+        self.out_dir, self.yardstick = out_dir, yardstick
+        self.save_every, self.measure_every = save_every, measure_every
+        self.begun, self.first = time.monotonic(), 0
+
+    def setup(self, trainer: pl.Trainer, module: Any, stage: str) -> None:
+        share = module.options.batch / trainer.world_size
+        if share != int(share):
+            raise ComponentError(
+                f"training.batch: {module.options.batch} pictures cannot be shared by {trainer.world_size} devices"
+            )
+
+    def on_train_start(self, trainer: pl.Trainer, module: Any) -> None:
+        self.begun, self.first = time.monotonic(), module.step
+        reals = module.reals
+        reals.fill(reals.first_count, alone=module.global_rank == 0, wait=trainer.strategy.barrier)
+        if self.yardstick:
+            self.yardstick.metric.to(module.device)
+        if module.step >= module.options.steps:
+            trainer.should_stop = True
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: Any, *_: Any) -> None:
+        step, done = module.step, module.step >= module.options.steps
+        if step % 50 == 0 and trainer.is_global_zero:
+            self.tell(module)
+        if step % self.save_every == 0 or done:
+            self.keep(trainer, module)
+        if self.yardstick and (step % self.measure_every == 0 or done):
+            self.measure(trainer, module)
+        if done:
+            trainer.should_stop = True
+
+    def tell(self, module: Any) -> None:
+        numbers = " ".join(f"{name} {float(value):.3f}" for name, value in module.last.items())
+        speed = (module.step - self.first) * module.options.batch / (time.monotonic() - self.begun)
+        pictures = module.step * module.options.batch
+        print(f"step {module.step} pictures {pictures} {numbers} p {module.p:.3f} ({speed:.1f}/s)", flush=True)
+
+    def keep(self, trainer: pl.Trainer, module: Any) -> None:
+        odd = [name for name, value in module.last.items() if not bool(value.isfinite())]
+        if odd:
+            raise ChunkyGANError(
+                f"training: {', '.join(odd)} is no number any more at step {module.step}; the state before it is kept "
+                f"in {self.out_dir}. Lower training.learning_rate or raise training.gamma"
+            )
+        state, part = self.out_dir / "state.ckpt", self.out_dir / "state.part"
+        trainer.save_checkpoint(part)
+        if not trainer.is_global_zero:
+            return
+        part.replace(state)
+        columns, rows = SHEET
+        z = torch.randn(columns * rows, module.average.z_dim, generator=torch.Generator().manual_seed(1))
+        drawn = draw(module.average, z.to(module.device))
+        write_image(self.out_dir / f"samples_{module.step:07d}.png", sheet(drawn, columns))
+        pictures = str(module.step * module.options.batch)
+        write_weights(module.average, self.out_dir / "generator.safetensors", adversarial_pictures=pictures)
+
+    def measure(self, trainer: pl.Trainer, module: Any) -> None:
+        assert self.yardstick is not None
+        share = dict(rank=module.global_rank, world=trainer.world_size)
+        found, floor = self.yardstick.distance(module.average, **share), self.yardstick.floor(**share)
+        if trainer.is_global_zero:
+            score = {"pictures": module.step * module.options.batch, self.yardstick.name: found, "floor": floor}
+            keep_score(self.out_dir / "scores.json", {**score, "p": module.p})
+            print(f"step {module.step} {self.yardstick.name} {found:.4f} floor {floor:.4f}", flush=True)
+
+
+def _generator(start: str | None, options: Mapping[str, Any], resolution: tuple[int, int]) -> Generator:
+    """The generator that training begins with, free to change.
+
+    Raises:
+        ComponentError: its pictures are of another size than the data set's, or it takes classes.
+    """
+    fresh = {} if start else {"resolution": resolution[0]}
+    spec = {"name": "stylegan2", **({"weights": start} if start else {}), **fresh, **options}
+    generator: Generator = create("generator", spec).requires_grad_(True).train()
+    if generator.resolution != resolution:
+        raise ComponentError(
+            f"the generator draws {generator.resolution} pixels, the data set has {resolution}; "
+            "change dataset.resolution or training.generator"
+        )
+    if generator.c_dim:
+        raise ComponentError(f"training.start: the generator takes {generator.c_dim} classes; data sets here have none")
+    return generator
+
+
+def _resolution(dataset: Any) -> tuple[int, int]:
+    size = dataset.resolution
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
+
+
+def train(
+    dataset: Any,
+    out_dir: Path,
+    seed: int,
+    *,
+    discriminator: dict[str, Any] | None = None,
+    perceptual: dict[str, Any] | None = None,
+    start: str | None = None,
+    generator: dict[str, Any] | None = None,
+    pictures: int = 1_500_000,
+    batch: int = 32,
+    learning_rate: float = 0.002,
+    mapping_rate: float = 1.0,
+    gamma: float | None = None,
+    r1_interval: int = 16,
+    path_length: float = 2.0,
+    path_interval: int = 4,
+    mixing: float = 0.9,
+    average: float = 10_000,
+    average_ramp_up: float = 0.05,
+    head_start: int = 0,
+    augment: list[Literal["blit", "geometry", "colour"]] | None = None,
+    augment_target: float | None = 0.6,
+    augment_p: float = 0.0,
+    augment_span: float = 500_000,
+    first_items: int = 4096,
+    item_growth: int = 4,
+    save_every: int = 500,
+    measure_every: int = 2000,
+    measured: int = 1024,
+    cache: str | None = None,
+    trainer: dict[str, Any] | None = None,
+) -> Path:
+    """Trains, and goes on where an earlier call with this `out_dir` was stopped.
+
+    Args:
+        dataset: `procfaces`, `folder`, or one with the same `resolution` and `cached(folder)`.
+        out_dir: gets ``state.ckpt``, sheets of samples, ``scores.json`` and ``generator.safetensors``.
+        discriminator: its component; None: StyleGAN2's.
+        perceptual: the network whose features the Frechet distance compares; None: it is not measured.
+        start: a generator's weights, by name or file, to begin with; None: random ones.
+        generator: arguments of `stylegan2`: of a fresh one, or over those of the file.
+        pictures: how many real pictures the discriminator sees in all, repeats included.
+        batch: pictures a step, on all devices together.
+        learning_rate: of Adam, for both networks.
+        mapping_rate: the mapping network's learning rate as a share of that: 0.01 for one whose weights are stored as
+            they are used (`mapping_lr_multiplier` 1), 1 for the usual multiplier of 0.01.
+        gamma: weight of R1; None: 0.0002 resolution^2 / batch.
+        r1_interval, path_interval: steps between two steps of each regulariser.
+        path_length: weight of the path-length penalty; 0: none.
+        mixing: share of pictures with two styles.
+        average: pictures after which half of the running mean is replaced.
+        average_ramp_up: early on, no more than this share of the pictures seen.
+        head_start: steps in which only the discriminator learns, where the generator already can draw.
+        augment: groups of changes; None: all three. An empty list: no augmentation.
+        augment_target: how sure of real pictures the discriminator may be, 0 to 1; None: the probability stays.
+        augment_p: the probability to begin with.
+        augment_span: pictures over which the probability could go from 0 to 1.
+        first_items, item_growth: real pictures that are drawn before the first step, and with each step after it; a
+            folder's are all there.
+        save_every, measure_every: in steps.
+        measured: pictures of each set of the Frechet distance.
+        cache: folder of the real pictures; None: in `out_dir`.
+        trainer: options of Lightning's Trainer.
+
+    Returns:
+        Path of the weights: those of the running mean.
+
+    Raises:
+        ComponentError: generator and data set do not fit, or the batch cannot be shared by the devices.
+        ChunkyGANError: a loss is no number any more.
+        KeyboardInterrupt: the user interrupted.
+    """
+    out_dir.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(seed)
+    resolution = _resolution(dataset)
+    drawing = _generator(start, generator or {}, resolution)
+    judging = create("discriminator", discriminator or "stylegan2", resolution=resolution, c_dim=0)
+    options = Options(
+        pictures, batch, learning_rate, mapping_rate, default_gamma(min(resolution), batch) if gamma is None else gamma,
+        r1_interval, path_length, path_interval, mixing, average, average_ramp_up, head_start,
+        GROUPS if augment is None else tuple(augment), augment_target, augment_p, augment_span,
+    )  # fmt: skip
+    folder = Path(cache) if cache else out_dir / "cache"
+    first = max(first_items, 2 * measured if perceptual else 1)
+    reals = Reals(dataset, folder, seed, first=first, growth=item_growth)
+    yardstick = None
+    if perceptual:
+        yardstick = Yardstick(create("perceptual", perceptual), reals, measured, resolution)
+    module = AdversarialTraining(drawing, judging, reals, options, seed)
+    (out_dir / "options.txt").write_text(f"{asdict(options)}\n", encoding="utf-8")
+    state = out_dir / "state.ckpt"
+    runner = _trainer(_Keep(out_dir, yardstick, save_every, measure_every), trainer or {})
+    try:
+        runner.fit(module, ticks(), ckpt_path=state if state.exists() else None, weights_only=True)
+    except SystemExit as interrupted:  # what Lightning makes of Ctrl-C
+        raise KeyboardInterrupt from interrupted
+    return out_dir / "generator.safetensors"
+
+
+def _trainer(keep: pl.Callback, options: Mapping[str, Any]) -> pl.Trainer:
+    """Lightning's Trainer; several devices share gradients, each network's in turn."""
+    several = options.get("devices", 1) not in (1, "1")
+    shared = {"strategy": "ddp_find_unused_parameters_true"} if several else {}
+    return quiet_trainer(steps=-1, callbacks=[keep], **{**shared, "max_epochs": -1, **options})
