@@ -40,7 +40,12 @@ def blend(images: Tensor, masks: Tensor) -> Tensor:
     return (images * masks.unsqueeze(2)).sum(1)  # einsum makes a batch of tiny products of it: 3.6 times the time
 
 
-def blend_windows(crops: Sequence[Tensor | None], masks: Tensor, windows: Sequence[Window | None]) -> Tensor:
+def blend_windows(
+    crops: Sequence[Tensor | None],
+    masks: Tensor,
+    windows: Sequence[Window | None],
+    owners: Sequence[int] | None = None,
+) -> Tensor:
     """Eq. 1 from pictures that are drawn only inside a rectangle each.
 
     Equals `blend` of the full pictures where every mask is 0 outside its window; what a mask has outside its window
@@ -49,7 +54,8 @@ def blend_windows(crops: Sequence[Tensor | None], masks: Tensor, windows: Sequen
     Args:
         crops: one (1, 3, wh, ww) or (3, wh, ww) a chunk; what stands beside a window of None is not looked at.
         masks: (n_chunks, h, w) of the full picture.
-        windows: one a chunk; None for a chunk that is drawn nowhere (see `chunkygan.windows.windows_of`).
+        windows: one a crop; None for a chunk that is drawn nowhere (see `chunkygan.windows.windows_of`).
+        owners: the chunk of each crop, where a chunk has several, which must not overlap; None: one crop a chunk.
 
     Returns:
         (1, 3, h, w); differentiable in crops and masks.
@@ -60,23 +66,25 @@ def blend_windows(crops: Sequence[Tensor | None], masks: Tensor, windows: Sequen
     Source: ChunkyGAN, section 3, Eq. 1.
     """
     check_shape(masks, "n_chunks h w", name="masks")
-    if not len(crops) == len(windows) == len(masks):
+    owners = range(len(masks)) if owners is None else owners
+    if not len(crops) == len(windows) == len(owners):
         raise ShapeError(
             "crops, masks and windows must be as many; "
-            f"got {len(crops)} crops, {len(masks)} masks, {len(windows)} windows"
+            f"got {len(crops)} crops, {len(owners)} masks, {len(windows)} windows"
         )
     like = next((crop for crop in crops if crop is not None), masks)
     kind = torch.promote_types(like.dtype, masks.dtype)
     composite = torch.zeros(1, 3, *masks.shape[1:], dtype=kind, device=like.device)
     # unbind first: a slice of the stack would give a gradient of the stack's size for every chunk
-    for i, (crop, mask, window) in enumerate(zip(crops, masks.unbind(0), windows)):
+    layers = masks.unbind(0)
+    for i, (crop, owner, window) in enumerate(zip(crops, owners, windows)):
         if window is None:
             continue
         if crop is None or crop.shape[-3:] != (3, *window.size):
             got = None if crop is None else tuple(crop.shape)
             raise ShapeError(f"crops[{i}] must have shape (1, 3, {window.size[0]}, {window.size[1]}); got {got}")
         rows, columns = window.slices
-        composite[..., rows, columns] += mask[rows, columns] * crop
+        composite[..., rows, columns] += layers[owner][rows, columns] * crop
     return composite
 
 

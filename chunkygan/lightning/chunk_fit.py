@@ -10,14 +10,13 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from chunkygan.compositing import effective_masks
-from chunkygan.drawing import composite
+from chunkygan.drawing import composite, cover_of_segments
 from chunkygan.interfaces import Generator, LatentSpace, MaskGenerator, Perceptual
 from chunkygan.lightning import noise_maps
 from chunkygan.lightning.schedule import fading, learning_rate
 from chunkygan.objective import dispersion, l2, objective
-from chunkygan.types import Noise, Segments, Styles, Window
-from chunkygan.windows import windows_of
+from chunkygan.types import Noise, Segments, Styles
+from chunkygan.windows import Cover
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ class ChunkFit(pl.LightningModule):
             nn.Parameter(value.detach().clone(), requires_grad=settings.fit_noise) for value in (maps if fitted else [])
         )
         self.history: list[dict[str, Tensor]] = []
-        self._windows: list[Window | None] | None = None
+        self._cover: Cover | None = None
         self._target_features: list[Tensor] = []
 
     @property
@@ -137,18 +136,18 @@ class ChunkFit(pl.LightningModule):
         styles = self.styles(self.codes() if codes is None else codes)
         return composite(
             p.generator, styles, segments, p.target,
-            noise=self.noise_input(), windows=self.windows(segments), frugal=self.settings.frugal,
+            noise=self.noise_input(), cover=self.cover(segments), frugal=self.settings.frugal,
         )  # fmt: skip
 
     def styles(self, codes: Sequence[Tensor]) -> list[Styles]:
         """S-space codes of codes, each with a batch of 1."""
         return [space.to_styles(code[None]) for space, code in zip(self.problem.spaces, codes)]
 
-    def windows(self, segments: Segments) -> list[Window | None]:
+    def cover(self, segments: Segments) -> Cover:
         """Where each chunk is drawn; taken once where masks cannot move."""
-        if self._windows is None or any(p.requires_grad for p in self.mask_generator.parameters()):
-            self._windows = windows_of(effective_masks(segments.masks, segments.static))
-        return self._windows
+        if self._cover is None or any(p.requires_grad for p in self.mask_generator.parameters()):
+            self._cover = cover_of_segments(self.problem.generator, segments)
+        return self._cover
 
     def terms(self, codes: Sequence[Tensor]) -> dict[str, Tensor]:
         """The objective's terms that have a weight, unweighted."""

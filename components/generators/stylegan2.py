@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from chunkygan.components.generators.stylegan2_layers import StyledConv, ToRGB
 from chunkygan.components.generators.stylegan2_mapping import Mapping
+from chunkygan.components.generators.stylegan2_regions import extents
 from chunkygan.components.generators.stylegan2_synthesis import (
     Area,
     Block,
@@ -20,12 +21,16 @@ from chunkygan.components.generators.stylegan2_synthesis import (
     Plan,
     Synthesis,
     cropped,
+    multiplications,
     shared_levels,
 )
 from chunkygan.errors import ShapeError
 from chunkygan.interfaces import Generator
 from chunkygan.shapes import check_shape
 from chunkygan.types import Feature, Noise, Styles, Window
+
+WINDOW_OVERHEAD = 2e7
+"""What a window costs however small, in multiplications: about 4 ms, measured on two CPU cores."""
 
 
 class StyleGAN2(Generator):
@@ -128,32 +133,58 @@ class StyleGAN2(Generator):
         assert drawn.image is not None
         return drawn.image
 
+    def window_cost(self, window: Window) -> float:
+        """Multiplications of the window's convolutions, and what its many small steps cost whatever their size."""
+        heights, widths = zip(*(block.size for block in self._all_blocks))
+        rows, columns = extents(heights, (window.top, window.bottom)), extents(widths, (window.left, window.right))
+        return (multiplications(self._conv_sizes, rows, columns) + WINDOW_OVERHEAD) / self._full_cost
+
+    @cached_property
+    def _all_blocks(self) -> list[Block]:
+        return self.blocks
+
+    @cached_property
+    def _conv_sizes(self) -> list[tuple[int, int]]:
+        """Weights of each block's upsampling and of its plain convolution."""
+        return [
+            (sum(c.weight.numel() for c in block.convs if c.up), block.conv1.weight.numel())
+            for block in self._all_blocks
+        ]
+
+    @cached_property
+    def _full_cost(self) -> float:
+        heights, widths = zip(*(block.size for block in self._all_blocks))
+        rows, columns = extents(heights, (0, heights[-1])), extents(widths, (0, widths[-1]))
+        return multiplications(self._conv_sizes, rows, columns) + WINDOW_OVERHEAD
+
     def synthesis_windows(
-        self, styles: Styles, windows: Sequence[Window], *, noise: Noise = "const", frugal: bool = False
+        self,
+        styles: Styles,
+        windows: Sequence[Window],
+        owners: Sequence[int],
+        *,
+        noise: Noise = "const",
+        frugal: bool = False,
     ) -> list[Tensor]:
         network, levels = self.synthesis_network, len(self.blocks)
         for window in windows:
             _check_window(window, self.resolution)
         plans = [network.plan(levels, window) for window in windows]
         inputs = Inputs(self._checked(styles), self._noises(noise, styles[0]))
-        shared = shared_levels(plans)
+        shared = shared_levels(plans, len(styles[0]))
         trunk = None
         if shared:
             whole = network.plan(shared)
-            trunk = self._draw(network.start(len(windows), whole[0]), whole, 0, inputs)
+            trunk = self._draw(network.start(len(styles[0]), whole[0]), whole, 0, inputs)
 
-        def rest(sample: int) -> Tensor:
-            begun = network.start(1, plans[sample][0]) if trunk is None else trunk.of(sample)
-            image = self._draw(begun, plans[sample], shared, inputs.of(sample)).image
+        def rest(owner: int, window: Window) -> Tensor:
+            plan = plans[windows.index(window)]
+            begun = network.start(1, plan[0]) if trunk is None else trunk.of(owner)
+            image = self._draw(begun, plan, shared, inputs.of(owner)).image
             assert image is not None
-            return cropped(image, *_areas(self.resolution, windows[sample])) if shared == levels else image
+            return cropped(image, *_areas(self.resolution, window)) if shared == levels else image
 
-        if frugal and torch.is_grad_enabled():
-            return [
-                checkpoint(rest, sample, use_reentrant=False, preserve_rng_state=False)
-                for sample in range(len(windows))
-            ]
-        return [rest(sample) for sample in range(len(windows))]
+        return self.drawn_frugally(rest, owners, windows) if frugal else [*map(rest, owners, windows)]
 
     def features(self, styles: Styles, *, noise: Noise = "const") -> list[Tensor]:
         maps: list[Tensor] = []

@@ -92,7 +92,7 @@ def _expected(path: Path, config: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def _complete(state: dict[str, Tensor], expected: State) -> None:
-    """Fills in what rosinality's files may leave out: noise maps, of a fixed seed, and a mean that is replaced later."""
+    """Fills in what rosinality's files may leave out: noise maps, of a fixed seed; a mean, which is replaced later."""
     rng = torch.Generator().manual_seed(0)
     for name, value in expected.items():
         if name.endswith("noise_const") and name not in state:

@@ -8,6 +8,7 @@ rectangles, exactly. The upsampling convolution is a stride-2 transposed convolu
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 Interval = tuple[int, int]
 """First index and one past the last."""
@@ -59,7 +60,8 @@ class BlockRegions:
     image: Interval
 
 
-def plan(lengths: list[int], out: Interval) -> list[BlockRegions]:
+@lru_cache(maxsize=8192)
+def plan(lengths: tuple[int, ...], out: Interval) -> tuple[BlockRegions, ...]:
     """The intervals of every block, lowest resolution first, that a stretch of the last one needs.
 
     Args:
@@ -76,4 +78,10 @@ def plan(lengths: list[int], out: Interval) -> list[BlockRegions]:
         inputs = clip(transposed_input(transposed), below) if level else middle
         regions.append(BlockRegions(length, inputs, transposed, middle, features, image))
         features, image = inputs, clip(upsample_input(image), below)
-    return regions[::-1]
+    return tuple(regions[::-1])
+
+
+@lru_cache(maxsize=65536)
+def extents(lengths: tuple[int, ...], out: Interval) -> tuple[tuple[int, int], ...]:
+    """For each block of a plan, how long its input below is and how long its features are."""
+    return tuple((r.inputs[1] - r.inputs[0], r.features[1] - r.features[0]) for r in plan(lengths, out))

@@ -100,8 +100,8 @@ class Synthesis(nn.Module):
         blocks = self.blocks[:levels]
         height, width = blocks[-1].size
         window = window or Window(0, 0, height, width)
-        rows = plan([block.size[0] for block in blocks], (window.top, window.bottom))
-        return list(zip(rows, plan([block.size[1] for block in blocks], (window.left, window.right))))
+        rows = plan(tuple(block.size[0] for block in blocks), (window.top, window.bottom))
+        return list(zip(rows, plan(tuple(block.size[1] for block in blocks), (window.left, window.right))))
 
     def start(self, n: int, regions: tuple[BlockRegions, BlockRegions]) -> Drawn:
         """The constant, n times."""
@@ -129,6 +129,21 @@ class Synthesis(nn.Module):
         return Drawn(x, features, image, image_area)
 
 
+def multiplications(
+    conv_sizes: Sequence[tuple[int, int]], rows: Sequence[tuple[int, int]], columns: Sequence[tuple[int, int]]
+) -> float:
+    """Of the convolutions of one sample; the upsampling ones work at the lower resolution.
+
+    Args:
+        conv_sizes: each block's number of weights: upsampling and plain convolution.
+        rows, columns: what `extents` gives for each axis.
+    """
+    total = 0
+    for (up, plain), (low_h, h), (low_w, w) in zip(conv_sizes, rows, columns):
+        total += up * low_h * low_w + plain * h * w
+    return float(total)
+
+
 def first_conv(level: int) -> int:
     """Number, in forward order, of a block's first convolution; its style is `level` entries later, for the toRGBs."""
     return max(2 * level - 1, 0)
@@ -150,21 +165,23 @@ def with_feature(x: Tensor, conv: int, area: Area, feature: Feature | None) -> T
     return value.expand_as(x) if feature.mode == "replace" else x + value
 
 
-def shared_levels(plans: Sequence[Plan], *, at_most: int = 32, share: float = 0.6) -> int:
-    """How many of the lowest blocks are better drawn whole, once for all windows as a batch, than window by window.
+def shared_levels(plans: Sequence[Plan], samples: int, *, at_most: int = 32, share: float = 0.6) -> int:
+    """How many of the lowest blocks are better drawn whole, once for all samples as a batch, than window by window.
 
     That is so where windows cover most of a small picture anyway; larger ones would fall out of a CPU's caches.
 
     Args:
+        plans: one a window.
+        samples: how many samples the windows are of.
         at_most: longer side in pixels of the largest block that is shared.
-        share: of the whole that the windows have to cover on average; blocks of 8 pixels are shared in any case.
+        share: of the samples' area that the windows have to cover; blocks of 8 pixels are shared in any case.
     """
     if len(plans) < 2:
         return 0
     for level in range(len(plans[0])):
         sizes = [side.length for side in plans[0][level]]
         covered = sum(_pixels(rows.features) * _pixels(columns.features) for rows, columns in (p[level] for p in plans))
-        if max(sizes) > 8 and (max(sizes) > at_most or covered < share * len(plans) * sizes[0] * sizes[1]):
+        if max(sizes) > 8 and (max(sizes) > at_most or covered < share * samples * sizes[0] * sizes[1]):
             return level
     return len(plans[0])
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from chunkygan.errors import ShapeError
 from chunkygan.types import Window
-from chunkygan.windows import windows_of
+from chunkygan.windows import Cover, cover_of, windows_of
 
 
 @settings(max_examples=50, deadline=None)
@@ -43,3 +43,44 @@ def test_windows_of_masks_with_gradients() -> None:
 def test_masks_of_another_rank_are_refused() -> None:
     with pytest.raises(ShapeError, match="masks must have shape"):
         windows_of(torch.ones(4, 4))
+
+
+def area(window: Window) -> float:
+    """Of a picture of 64 x 64, plus a rim of 2 pixels and a price for each window."""
+    return (window.size[0] + 4) * (window.size[1] + 4) + 20
+
+
+def drawn(cover: Cover, chunk: int, size: int = 64) -> torch.Tensor:
+    """How often each pixel of a chunk is drawn."""
+    times = torch.zeros(size, size)
+    for window, owner in zip(cover.windows, cover.owners):
+        if owner == chunk:
+            times[window.slices] += 1
+    return times
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 12))
+def test_a_cover_holds_every_used_pixel_once_and_costs_no_more_than_boxes(seed: int, blobs: int) -> None:
+    rng = torch.Generator().manual_seed(seed)
+    mask = torch.zeros(64, 64)
+    for _ in range(blobs):
+        y, x, h, w = torch.randint(0, 40, (4,), generator=rng).tolist()
+        mask[y : y + h // 2 + 1, x : x + w // 2 + 1] = 0.3
+    cover = cover_of(mask[None], area)
+    times = drawn(cover, 0)
+    assert bool((times[mask > 0] == 1).all()) and float(times.max()) <= 1
+    assert sum(map(area, cover.windows)) <= area(windows_of(mask[None])[0]) + 1e-9
+
+
+def test_a_ring_becomes_bars() -> None:
+    ring = torch.ones(64, 64)
+    ring[9:54, 9:54] = 0  # at multiples of the 3 pixels of a cell
+    cover = cover_of(torch.stack([ring, 1 - ring]), area)
+    assert cover.owners.count(0) == 4 and cover.owners.count(1) == 1
+    assert bool((drawn(cover, 0) == ring).all())
+
+
+def test_an_empty_mask_is_drawn_nowhere_and_a_full_one_whole() -> None:
+    cover = cover_of(torch.stack([torch.zeros(64, 64), torch.ones(64, 64)]), area)
+    assert cover == Cover((Window(0, 0, 64, 64),), (1,))

@@ -270,8 +270,10 @@ def test_arguments_that_cannot_be_are_refused(tiny):
 @given(areas=st.lists(windows(), min_size=1, max_size=4), frugal=st.booleans())
 def test_a_batch_of_windows_is_each_sample_in_its_own(tiny, areas, frugal):
     ws = tiny.mapping(torch.randn(len(areas), 16, generator=torch.Generator().manual_seed(1)))
-    crops = tiny.synthesis_windows(tiny.styles(ws), areas, frugal=frugal)
-    for i, (window, crop) in enumerate(zip(areas, crops)):
+    owners = [*range(len(areas)), 0]
+    areas = [*areas, areas[-1]]  # the first sample has two windows
+    crops = tiny.synthesis_windows(tiny.styles(ws), areas, owners, frugal=frugal)
+    for i, window, crop in zip(owners, areas, crops):
         alone = tiny.synthesis(tiny.styles(ws[i : i + 1]), window=window)
         torch.testing.assert_close(crop, alone, atol=1e-5, rtol=0)
 
@@ -279,7 +281,7 @@ def test_a_batch_of_windows_is_each_sample_in_its_own(tiny, areas, frugal):
 def test_small_and_mostly_covered_blocks_are_shared(tiny):
     network = tiny.synthesis_network
     whole, corner = Window(0, 0, 32, 32), Window(0, 0, 4, 4)
-    assert shared_levels([network.plan(4, whole)]) == 0  # alone there is nobody to share with
-    assert shared_levels([network.plan(4, whole)] * 2) == 4
-    assert shared_levels([network.plan(4, whole)] * 2, at_most=16) == 3
-    assert shared_levels([network.plan(4, corner)] * 3) == 2
+    assert shared_levels([network.plan(4, whole)], 1) == 0  # alone there is nobody to share with
+    assert shared_levels([network.plan(4, whole)] * 2, 2) == 4
+    assert shared_levels([network.plan(4, whole)] * 2, 2, at_most=16) == 3
+    assert shared_levels([network.plan(4, corner)] * 3, 3) == 2
