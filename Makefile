@@ -38,6 +38,8 @@ gpu: $(STAMP)
 	$(BIN)/python -m pytest -m gpu
 	$(BIN)/chunkygan train train_generator --out runs/gpu/generator
 	$(BIN)/chunkygan train train_perceptual --out runs/gpu/perceptual
+	$(BIN)/chunkygan train train_generator_adversarial --out runs/gpu/adversarial trainer.precision=bf16-mixed \
+		training.start=runs/gpu/generator/generator.safetensors training.cache=runs/gpu/generator/cache
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

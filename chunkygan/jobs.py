@@ -61,11 +61,13 @@ _COMMON = {
 _TRAINER = Key(section="chunkygan.lightning.trainer:trainer_options", default={})
 
 
-def _training(module: str) -> dict[str, Key]:
-    injected = ("out_dir", "seed", "dataset", "domain", "trainer")
+def _training(module: str, **parts: Key) -> dict[str, Key]:
+    """Keys of a training whose `train` takes the components `parts` by their specs."""
+    injected = ("out_dir", "seed", "dataset", "domain", "trainer", *parts)
     return {
         **_COMMON,
         "dataset": Key(kind="dataset"),
+        **parts,
         "training": Key(section=f"{module}:train", injected=injected, default={}),
         "trainer": _TRAINER,
     }
@@ -105,6 +107,11 @@ JOBS: dict[str, dict[str, Key]] = {
         "trainer": _TRAINER,
     },
     "train_generator": _training("chunkygan.lightning.generator_training"),
+    "train_generator_adversarial": _training(
+        "chunkygan.lightning.adversarial_run",
+        discriminator=Key(kind="discriminator", default={"name": "stylegan2"}),
+        perceptual=Key(kind="perceptual", default=None, nullable=True),
+    ),
     "train_perceptual": _training("chunkygan.lightning.perceptual_training"),
     "train_attributes": _training("chunkygan.lightning.attribute_training"),
     "train_identity": _training("chunkygan.lightning.identity_training"),

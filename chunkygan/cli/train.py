@@ -35,5 +35,6 @@ def run(args: argparse.Namespace) -> None:
     dataset = create("dataset", recipe.data["dataset"], seed=seed)
     train = getattr(importlib.import_module(module), name)
     trainer = trainer_options(**recipe.data["trainer"])
-    weights = train(dataset, out, seed, **recipe.data["training"], trainer=trainer)
+    parts = {name: recipe.data[name] for name, key in JOBS[recipe.job].items() if key.kind and name != "dataset"}
+    weights = train(dataset, out, seed, **recipe.data["training"], **parts, trainer=trainer)
     print(f"weights: {weights}")
