@@ -40,7 +40,7 @@ def read_network(
         raise WeightsError(f"{path}: metadata key 'config' is no JSON: {error}") from error
     found = config.get("kind") if isinstance(config, dict) else None
     if found != kind:
-        raise WeightsError(f"{path}: must hold a {kind}; got {found or 'a file without a kind'}")
+        raise WeightsError(f"{path}: must hold the weights of {kind}; got {found or 'a file without a kind'}")
     missing = [key for key in keys if key not in config]
     if missing:
         raise WeightsError(f"{path}: the metadata of a {kind} must say {', '.join(missing)}")
