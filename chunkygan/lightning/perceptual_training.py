@@ -129,13 +129,13 @@ def set_heads(backbone: Any, weights: Tensor) -> None:
         head.data.copy_(part)
 
 
-def score(backbone: Any, dataset: Any, *, batches: int = 36, seed: int = 99) -> dict[str, float]:
+def score(backbone: Any, dataset: Any, *, faces: int = 96, batches: int = 36, seed: int = 99) -> dict[str, float]:
     """Fraction of held-out pairs in their known order: by the network and by squared difference, in all and by sort."""
-    held = dataset.held_out(96)
+    held = dataset.held_out(faces)
 
     def pictures() -> Iterator[tuple[Tensor, Tensor]]:
         for index in range(batches):
-            rows = items_at(index, 16, 96, seed)
+            rows = items_at(index, 16, faces, seed)
             yield held["image"][rows], held["labels"][rows]
 
     pairs = measure_pairs(backbone.taps, pictures(), seed)
@@ -160,6 +160,7 @@ def train(
     learning_rate: float = 2e-3,
     items: int = 6144,
     head_batches: int = 120,
+    held_out: int = 96,
     save_every: int = 250,
     cache: str | None = None,
     trainer: dict[str, Any] | None = None,
@@ -173,6 +174,7 @@ def train(
         widths: channels of each stage.
         items: how many different pictures.
         head_batches: batches of 16 pairs that the heads are fitted to.
+        held_out: how many faces of the test split the scores are measured on.
         cache: folder of the drawn pictures; None: in `out_dir`.
         trainer: options of Lightning's Trainer.
 
@@ -192,7 +194,7 @@ def train(
     backbone = module.backbone.cpu().eval()
     pairs = measure_pairs(backbone.taps, _pictures(pictures, items, head_batches, seed + 3), seed)
     set_heads(backbone, fit_heads(pairs["milder"], pairs["worse"]))
-    scores = score(backbone, dataset)
+    scores = score(backbone, dataset, faces=held_out, batches=max(3, held_out * 3 // 8))
     (out_dir / "scores.txt").write_text("".join(f"{name} {value:.4f}\n" for name, value in scores.items()))
     path = out_dir / "perceptual.safetensors"
     tensors = {name: value.detach().half() for name, value in backbone.state_dict().items()}

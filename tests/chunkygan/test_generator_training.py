@@ -24,6 +24,15 @@ TINY = dict(
 )  # fmt: skip
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Networks this small are quickest on one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def dataset() -> ProcFaces:
     return ProcFaces(32, count=12, supersampling=1)
 
@@ -128,7 +137,7 @@ def test_heads_find_the_channel_that_tells():
 
 
 def test_a_perceptual_network_of_two_steps_is_read_by_lpips(tmp_path):
-    options = dict(widths=[4, 4, 4], items=4, batch=2, head_batches=3, save_every=1, trainer={"accelerator": "cpu"})
+    options = dict(widths=[4, 4, 4], items=4, batch=2, head_batches=3, held_out=4, trainer={"accelerator": "cpu"})
     path = perceptual_training.train(dataset(), tmp_path, 0, net="tiny", steps=2, **options)
     distance = Lpips("tiny", path)
     held = dataset().held_out(2)["image"]
