@@ -82,7 +82,7 @@ def train(
     batch: int = 32,
     learning_rate: float = 2e-3,
     items: int = 16384,
-    held_out: int = 512,
+    held_out: int = 256,
     save_every: int = 250,
     cache: str | None = None,
     trainer: dict[str, Any] | None = None,
@@ -90,12 +90,12 @@ def train(
     """Trains an attribute network; goes on where an earlier call with this `out_dir` was stopped.
 
     Args:
-        dataset: `procfaces`, or one with the same `cached(folder)`, `attribute_names` and `held_out(count)`.
+        dataset: `procfaces`, or one with the same `cached(folder)`, `attribute_names` and `held_out(count, ...)`.
         out_dir: gets ``state.ckpt``, ``scores.txt`` and ``attributes.safetensors``.
         size: side in pixels at which the network looks at pictures.
         widths: channels of its stages.
         items: how many different pictures.
-        held_out: how many pictures of the test split are scored.
+        held_out: how many pictures of the test split are scored, drawn finely.
         cache: folder of the drawn pictures; None: in `out_dir`.
         trainer: options of Lightning's Trainer.
 
@@ -118,7 +118,7 @@ def train(
     )
     fit(module, out_dir / "state.ckpt", steps=steps, every=save_every, options=trainer)
     path = write_network(out_dir / "attributes.safetensors", "attribute_network", config, network.cpu())
-    scores = score(create("classifier", {"name": "domain", "weights": str(path)}), dataset.held_out(held_out))
+    scores = score(create("classifier", {"name": "domain", "weights": str(path)}), dataset.held_out(held_out, supersampling=2))
     write_scores(out_dir / "scores.txt", scores)
     return path
 

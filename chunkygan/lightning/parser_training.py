@@ -100,6 +100,7 @@ def train(
     learning_rate: float = 3e-3,
     items: int = 16384,
     held_out: int = 100,
+    hard: int = 32,
     save_every: int = 250,
     cache: str | None = None,
     trainer: dict[str, Any] | None = None,
@@ -107,11 +108,12 @@ def train(
     """Trains a parser; goes on where an earlier call with this `out_dir` was stopped.
 
     Args:
-        dataset: `procfaces`, or one with the same `cached(folder)`, `classes` and `held_out(count, split)`.
+        dataset: `procfaces`, or one with the same `cached(folder)`, `classes` and `held_out(count, split, ...)`.
         out_dir: gets ``state.ckpt``, ``scores.txt`` and ``parser.safetensors``.
         widths: channels of the network's stages.
         items: how many different pictures.
-        held_out: how many pictures of the test split are scored; of the hard split, a third as many.
+        held_out: how many pictures of the test split are scored, drawn finely.
+        hard: how many of the hard split.
         cache: folder of the drawn pictures; None: in `out_dir`.
         trainer: options of Lightning's Trainer.
 
@@ -132,7 +134,7 @@ def train(
     fit(module, out_dir / "state.ckpt", steps=steps, every=save_every, options=trainer)
     path = write_network(out_dir / "parser.safetensors", "parser_network", config, network.cpu())
     parser = create("parser", {"name": "domain", "weights": str(path)})
-    scores = score(parser, dataset.held_out(held_out))
-    scores |= score(parser, dataset.held_out(max(held_out // 3, 1), "hard"), "hard_")
+    scores = score(parser, dataset.held_out(held_out, "test", supersampling=2))
+    scores |= score(parser, dataset.held_out(hard, "hard", supersampling=2), "hard_")
     write_scores(out_dir / "scores.txt", scores)
     return path

@@ -92,9 +92,9 @@ class ProcFaces(Dataset[dict[str, Tensor]]):
         """Names of the attributes."""
         return ATTRIBUTE_NAMES
 
-    def held_out(self, count: int, split: str = "test") -> dict[str, Tensor]:
+    def held_out(self, count: int, split: str = "test", supersampling: int | None = None) -> dict[str, Tensor]:
         """`image`, `labels`, `attributes` and `z` of that many items of a split that no training sees."""
-        test = ProcFaces(self.resolution, self.seed, count, split, self.z_dim, self.supersampling)
+        test = ProcFaces(self.resolution, self.seed, count, split, self.z_dim, supersampling or self.supersampling)
         drawn = test.rendering(range(count))
         return {
             "image": drawn.image,

@@ -23,7 +23,7 @@ from chunkygan.tensor_files import read_safetensors  # noqa: E402
 CPU = {"accelerator": "cpu"}
 TRAININGS = {
     "attributes": (attribute_training, {"size": 32, "widths": [4, 8], "batch": 2, "items": 4, "held_out": 3}),
-    "parser": (parser_training, {"widths": [4, 8], "batch": 2, "items": 4, "held_out": 3}),
+    "parser": (parser_training, {"widths": [4, 8], "batch": 2, "items": 4, "held_out": 3, "hard": 2}),
     "identity": (
         identity_training,
         {"size": 32, "widths": [4, 8], "dimensions": 8, "batch": 2, "strangers": 2, "tested_at": 32},
