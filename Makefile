@@ -38,6 +38,9 @@ gpu: $(STAMP)
 	$(BIN)/python -m pytest -m gpu
 	$(BIN)/chunkygan train train_generator --out runs/gpu/generator
 	$(BIN)/chunkygan train train_perceptual --out runs/gpu/perceptual
+	$(BIN)/chunkygan train train_attributes --out runs/gpu/attributes training.cache=runs/gpu/perceptual/cache
+	$(BIN)/chunkygan train train_identity --out runs/gpu/identity
+	$(BIN)/chunkygan train train_parser --out runs/gpu/parser training.cache=runs/gpu/perceptual/cache
 	$(BIN)/chunkygan train train_generator_adversarial --out runs/gpu/adversarial trainer.precision=bf16-mixed \
 		training.start=runs/gpu/generator/generator.safetensors training.cache=runs/gpu/generator/cache
 

@@ -120,7 +120,7 @@ def train(
     dimensions: int = 128,
     size: int = 64,
     widths: list[int] | None = None,
-    steps: int = 2000,
+    steps: int = 1500,
     batch: int = 48,
     learning_rate: float = 2e-3,
     margin: float = 0.3,

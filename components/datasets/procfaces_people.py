@@ -11,6 +11,7 @@ from .procfaces import SPLITS, ProcFaces, mixing, parameters_from_latent
 from .procfaces_parameters import COUNT, IDENTITY_NAMES, NAMES
 
 _PERSON = [NAMES.index(name) for name in IDENTITY_NAMES]
+_FIRST_SHOT = 3 * 10**9  # people are numbered from 0, and their pictures from here on
 _SHOT = [i for i in range(COUNT) if i not in _PERSON]
 
 
@@ -35,7 +36,7 @@ class ProcFacesPeople(ProcFaces):
         self,
         resolution: int = 64,
         seed: int = 0,
-        people: int = 3000,
+        people: int = 2000,
         shots: int = 5,
         split: str = "train",
         z_dim: int = 64,
@@ -67,7 +68,7 @@ class ProcFacesPeople(ProcFaces):
     def _normals(self, index: int) -> Tensor:
         normals = torch.empty(self.z_dim, dtype=torch.float64)
         rest = list(range(COUNT, self.z_dim))
-        for columns, number in ((_PERSON, index // self.shots), (_SHOT + rest, self.people * 10**6 + index)):
+        for columns, number in ((_PERSON, index // self.shots), (_SHOT + rest, _FIRST_SHOT + index)):
             seed = (self.seed * 10**9 + number) * 4 + 2 + SPLITS.index(self.split)
             drawn = torch.randn(len(columns), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
             normals[columns] = drawn * drawn.square().mean().clamp(min=1e-8).rsqrt()
