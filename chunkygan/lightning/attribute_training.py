@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from chunkygan.build import create
-from chunkygan.files import atomic_write
 from chunkygan.lightning.generator_schedule import items_at
-from chunkygan.lightning.resumable import falling_rate, fit, roughened, told
+from chunkygan.lightning.resumable import falling_rate, fit, roughened, told, write_scores
 from chunkygan.network_file import write_network
 
 
@@ -121,8 +120,3 @@ def train(
     scores = score(create("classifier", {"name": "domain", "weights": str(path)}), dataset.held_out(held_out, supersampling=2))
     write_scores(out_dir / "scores.txt", scores)
     return path
-
-
-def write_scores(path: Path, scores: dict[str, float]) -> None:
-    """One line a score."""
-    atomic_write(path, lambda file: file.write("".join(f"{k} {v:.4f}\n" for k, v in scores.items()).encode()))

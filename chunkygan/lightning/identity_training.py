@@ -12,9 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from chunkygan.build import create
-from chunkygan.lightning.attribute_training import write_scores
 from chunkygan.lightning.generator_schedule import items_at
-from chunkygan.lightning.resumable import falling_rate, fit, roughened, told
+from chunkygan.lightning.resumable import falling_rate, fit, roughened, told, write_scores
 from chunkygan.network_file import write_network
 
 

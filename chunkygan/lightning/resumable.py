@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from chunkygan.files import atomic_write
 from chunkygan.lightning.generator_schedule import rate_at
 from chunkygan.lightning.trainer import quiet_trainer, ticks
 
@@ -62,3 +63,9 @@ def told(step: int, losses: dict[str, Tensor], every: int = 100) -> None:
     """Prints the losses now and then."""
     if step % every == 0:
         print(f"step {step} " + " ".join(f"{k} {float(v.detach()):.4f}" for k, v in losses.items()), flush=True)
+
+
+def write_scores(path: Path, scores: dict[str, float]) -> None:
+    """Writes one line a score, its name and four decimals."""
+    text = "".join(f"{name} {value:.4f}\n" for name, value in scores.items())
+    atomic_write(path, lambda file: file.write(text.encode()))
