@@ -117,6 +117,8 @@ def train(
     )
     fit(module, out_dir / "state.ckpt", steps=steps, every=save_every, options=trainer)
     path = write_network(out_dir / "attributes.safetensors", "attribute_network", config, network.cpu())
-    scores = score(create("classifier", {"name": "domain", "weights": str(path)}), dataset.held_out(held_out, supersampling=2))
+    scores = score(
+        create("classifier", {"name": "domain", "weights": str(path)}), dataset.held_out(held_out, supersampling=2)
+    )
     write_scores(out_dir / "scores.txt", scores)
     return path
