@@ -28,7 +28,7 @@ def generator_of(checkpoint: Checkpoint, *, shadow: bool = False) -> tuple[dict[
     state = loaded(checkpoint, "generator", shadow=shadow)
     try:
         if checkpoint.kind == "chunkygan_generator":
-            return state, json.loads(checkpoint.metadata["config"])
+            return state, _own_config(checkpoint.metadata["config"])
         if checkpoint.kind == "tensorflow_stylegan2":
             state = from_tensorflow(state)
         elif is_rosinality(state):
@@ -39,12 +39,28 @@ def generator_of(checkpoint: Checkpoint, *, shadow: bool = False) -> tuple[dict[
             return state, {**config_of(state), **checkpoint.settings}
     except KeyError as error:
         raise WeightsError(f"{checkpoint.path}: looks like a StyleGAN2 generator but has no tensor {error}") from error
-    except (IndexError, ValueError, RuntimeError) as error:
+    except (IndexError, TypeError, ValueError, RuntimeError) as error:
         raise WeightsError(f"{checkpoint.path}: a StyleGAN2 generator with tensors of odd shapes: {error}") from error
     except WeightsError as error:
         raise WeightsError(f"{checkpoint.path}: {error}") from error
     first = names_in_words(state)
     raise WeightsError(f"{checkpoint.path}: no StyleGAN2 generator under NVIDIA's or rosinality's names; has {first}")
+
+
+def _own_config(text: str) -> dict[str, Any]:
+    """The configuration that `chunkygan.generator_file` wrote.
+
+    Raises:
+        ValueError: it is none.
+    """
+    config = json.loads(text)
+    if not isinstance(config, dict):
+        raise ValueError("a configuration that is no map")
+    sizes = [config[key] for key in ("z_dim", "w_dim", "c_dim")] + [*config["channels"], *config["const_size"]]
+    whole = all(isinstance(size, int) and 0 <= size < 1 << 20 for size in sizes)
+    if not whole or not 0 < len(config["channels"]) < 16 or len(config["const_size"]) != 2:
+        raise ValueError("a configuration with sizes that cannot be")
+    return config
 
 
 def loaded(checkpoint: Checkpoint, part: str, *, shadow: bool = False) -> dict[str, Tensor]:

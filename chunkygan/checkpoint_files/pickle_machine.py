@@ -12,12 +12,13 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-MAX_OPERATIONS = 1_000_000
+MAX_OPERATIONS = 300_000
 """A full training's checkpoint has some ten thousand."""
 
 LONG = 4096  # bytes from which on a byte string is left in the file
 _KEYS = (str, int, float, bytes, type(None))  # whose hashes cannot be made to collide
 _MARK = object()
+_STOP = ord(".")
 
 
 class Damaged(ValueError):
@@ -76,17 +77,21 @@ class Machine:
             Damaged, Forbidden: it cannot be read, or may not.
         """
         self.stack, self.memo = [], {}
-        while True:
-            self.spend(1)
-            code = self._take(1)[0]
-            if code == 0x2E:  # STOP
+        data, end, operations = self.data, len(self.data), _OPERATIONS
+        while self.position < end:
+            code = data[self.position]
+            self.position += 1
+            self.fuel -= 1
+            if self.fuel < 0:
+                break
+            if code == _STOP:
                 return self._pop()
-            operation = _OPERATIONS.get(code)
+            operation = operations.get(code)
             if operation is None:
-                raise Damaged(
-                    f"operation {bytes([code])!r} at byte {self.position - 1} is none that a weight file needs"
-                )
+                raise Damaged(f"no weight file needs the operation {bytes([code])!r} of byte {self.position - 1}")
             operation(self)
+        self.spend(0)
+        raise Damaged("ends without an end")
 
     def spend(self, amount: int) -> None:
         """Counts work; raises `Damaged` where there is more of it than any weight file needs."""

@@ -122,7 +122,7 @@ def _array_of_bytes(machine: Machine, data: Any, kind: Any, shape: Any, order: A
 
 
 def _path(machine: Machine, *parts: Any) -> str:
-    return "/".join(part for part in parts if isinstance(part, str))
+    return "/".join(part for part in parts if isinstance(part, str)).replace("//", "/")
 
 
 def _record(kind: str) -> Maker:

@@ -74,8 +74,6 @@ def read_zip_layout(data: memoryview) -> Any:
     """
     entries = _entries(data)
     pickles = [name for name in entries if name.rpartition("/")[2] == "data.pkl"]
-    if any(name.rpartition("/")[2] == "constants.pkl" for name in entries):
-        raise Damaged("a TorchScript archive, which is a program; save its state dict and use that")
     if len(pickles) != 1:
         raise Damaged("an archive without data.pkl, or with several")
     folder = pickles[0].removesuffix("data.pkl")
@@ -107,6 +105,8 @@ def _entries(data: memoryview) -> dict[str, _Entry]:
         infos = zipfile.ZipFile(Reader(data)).infolist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error, OSError) as error:
         raise Damaged(f"no whole archive: {error}") from error
+    if any(info.filename.rpartition("/")[2] == "constants.pkl" for info in infos):
+        raise Damaged("a TorchScript archive, which is a program; save its state dict and use that")
     total = 0
     for info in infos:
         if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size or info.flag_bits & 1:

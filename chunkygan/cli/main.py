@@ -24,7 +24,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sample": ("chunkygan.cli.sample", "draw pictures from a generator or a data set"),
     "bench": ("chunkygan.cli.bench", "measure speed and memory as ratios to a plain fit"),
     "list": ("chunkygan.cli.list", "what there is: components, recipes, domains, weights"),
-    "show": ("chunkygan.cli.show", "one component and its arguments"),
+    "show": ("chunkygan.cli.show", "one component and its arguments, or what is in a weight file"),
+    "convert": ("chunkygan.cli.convert", "turn a weight file of any origin into this project's safetensors"),
     "check": ("chunkygan.cli.check", "say everything that is wrong with a recipe"),
     "copy": ("chunkygan.cli.copy", "copy a recipe that ships, to change it"),
 }

@@ -1,4 +1,4 @@
-"""Shows one component: what it is, whose it is, and the arguments that a recipe can give it."""
+"""Shows one component (what it is, whose it is, the arguments a recipe can give it), or what is in a weight file."""
 
 from __future__ import annotations
 
@@ -7,14 +7,35 @@ import inspect
 import re
 
 from chunkygan import registry
+from chunkygan.errors import ComponentError
+from chunkygan.wording import known
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("kind", metavar="KIND", help=f"one of {', '.join(registry.KINDS)}")
-    parser.add_argument("name", metavar="NAME", help="as `chunkygan list KIND` shows it")
+    kinds = ", ".join(registry.KINDS)
+    parser.add_argument("kind", metavar="KIND_OR_FILE", help=f"one of {kinds}; or a weight file, and then nothing else")
+    parser.add_argument("name", metavar="NAME", nargs="?", help="as `chunkygan list KIND` shows it")
 
 
 def run(args: argparse.Namespace) -> None:
+    if args.name is None:
+        _show_file(args.kind)
+    else:
+        _show_component(args)
+
+
+def _show_file(name: str) -> None:
+    if name in (*registry.KINDS, *registry.KINDS.values()):
+        raise ComponentError(f"show {name}: name one of them; {known(registry.names(name))}")
+
+    from chunkygan.checkpoint_files.inspected import inspected
+    from chunkygan.weights import find
+
+    for label, text in inspected(find(name)).lines():
+        print(f"{label + ':':<13}{text}")
+
+
+def _show_component(args: argparse.Namespace) -> None:
     from chunkygan.jobs import INJECTED
     from chunkygan.signatures import described, signature
 

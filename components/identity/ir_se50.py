@@ -18,22 +18,32 @@ class IrSe50(nn.Module):
     Args:
         widths: channels of the four stages.
         reduction: how much narrower the squeeze of a unit is than the unit.
+        units: residual units a stage; 3, 13, 30, 3 make 100 layers, 3, 8, 36, 3 make 152.
+        squeeze: whether units end with squeeze-and-excite.
 
     Source: Deng et al., ArcFace, 2019; layer numbering of eladrich/pixel2style2pixel.
     """
 
-    def __init__(self, c_in: int = 3, widths: Sequence[int] = WIDTHS, reduction: int = 16) -> None:
+    def __init__(
+        self,
+        c_in: int = 3,
+        widths: Sequence[int] = WIDTHS,
+        reduction: int = 16,
+        units: Sequence[int] = UNITS,
+        *,
+        squeeze: bool = True,
+    ) -> None:
         super().__init__()
         self.input_layer = nn.Sequential(
             nn.Conv2d(c_in, widths[0], 3, 1, 1, bias=False), nn.BatchNorm2d(widths[0]), nn.PReLU(widths[0])
         )
-        units = []
+        made = []
         before = widths[0]
-        for width, count in zip(widths, UNITS):
+        for width, count in zip(widths, units):
             for i in range(count):
-                units.append(Unit(before, width, stride=2 if i == 0 else 1, reduction=reduction))
+                made.append(Unit(before, width, stride=2 if i == 0 else 1, reduction=reduction, squeeze=squeeze))
                 before = width
-        self.body = nn.Sequential(*units)
+        self.body = nn.Sequential(*made)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.body(self.input_layer(x))
@@ -42,7 +52,7 @@ class IrSe50(nn.Module):
 class Unit(nn.Module):
     """Residual unit: norm, 3x3, PReLU, 3x3 with the stride, norm, squeeze-and-excite; no activation after the sum."""
 
-    def __init__(self, c_in: int, c_out: int, *, stride: int, reduction: int) -> None:
+    def __init__(self, c_in: int, c_out: int, *, stride: int, reduction: int, squeeze: bool = True) -> None:
         super().__init__()
         self.shortcut_layer: nn.Module = nn.MaxPool2d(1, stride)  # plain subsampling
         if c_in != c_out:
@@ -53,7 +63,7 @@ class Unit(nn.Module):
             nn.PReLU(c_out),
             nn.Conv2d(c_out, c_out, 3, stride, 1, bias=False),
             nn.BatchNorm2d(c_out),
-            SqueezeExcite(c_out, reduction),
+            *([SqueezeExcite(c_out, reduction)] if squeeze else []),
         )
 
     def forward(self, x: Tensor) -> Tensor:

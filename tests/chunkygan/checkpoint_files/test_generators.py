@@ -96,17 +96,11 @@ def tensorflow_network(writers, variables, **options):
     """A network with the components ``mapping`` and ``synthesis``."""
 
     def network(name, own, **components):
-        return writers.Network(
-            dict(
-                version=4,
-                name=name,
-                static_kwargs=writers.EasyDict(options),
-                components=writers.EasyDict(components),
-                build_module_src="import os; os.mkdir('ran')",
-                build_func_name="G_main",
-                variables=list(own.items()),
-            )  # fmt: skip
-        )
+        state = dict(
+            version=4, name=name, static_kwargs=writers.EasyDict(options), components=writers.EasyDict(components),
+            build_module_src="import os; os.mkdir('ran')", build_func_name="G_main", variables=list(own.items()),
+        )  # fmt: skip
+        return writers.Network(state)
 
     parts = {
         part: network(part, {k.split("/", 1)[1]: v for k, v in variables.items() if k.startswith(f"{part}/")})
@@ -121,7 +115,7 @@ def test_a_pickle_of_the_tensorflow_era_draws_the_same(protocol, reference, writ
     known = reference("nv_r64_m8")
     options = dict(mapping_lrmul=0.01, conv_clamp=known.clamp, num_fp16_res=2, resolution=64, nonlinearity="lrelu")
     network = tensorflow_network(writers, tensorflow_variables(known.state), **options)
-    path = writers.pickled((None, network, network)[1:] * 2, tmp_path / "old.pkl", protocol)
+    path = writers.pickled((network, network, network), tmp_path / "old.pkl", protocol)
     generator = load_generator(path)
     assert differs(generator, known) < 2e-5
     assert (generator.config["conv_clamp"], generator.config["half_blocks"]) == (known.clamp, 2)
