@@ -48,7 +48,7 @@ class Optimization(Inverter):
     def __init__(
         self,
         steps: int = 100,
-        lr: float = 0.1,
+        lr: float = 0.2,
         mask_lr: float = 0.02,
         rampup: float = 0.05,
         rampdown: float = 0.25,
