@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from chunkygan.errors import ComponentError
 from chunkygan.types import Feature, Fit, Listener, Noise, Spec, Styles, Window
 
 
@@ -113,6 +114,21 @@ class Generator(nn.Module, ABC):
     @abstractmethod
     def features(self, styles: Styles, *, noise: Noise = "const") -> list[Tensor]:
         """Feature maps of all layers in forward order, each (n, c, h, w) at its own resolution."""
+
+    def constant(self) -> Tensor | None:
+        """(c, h, w), the learnt input of the first layer; None where there is none."""
+        return None
+
+    def feature_stack(self, styles: Styles, *, noise: Noise = "const") -> list[Tensor]:
+        """What segmentation heads read: the constant, where there is one, and `features`; (n, c, h, w) each."""
+        maps, constant = self.features(styles, noise=noise), self.constant()
+        return maps if constant is None else [constant.expand(len(styles[0]), -1, -1, -1), *maps]
+
+    @torch.no_grad()
+    def feature_widths(self) -> list[int]:
+        """Channels of each map of `feature_stack`; costs one synthesis."""
+        mean = self.styles(self.w_avg.expand(1, self.num_ws, -1))
+        return [part.shape[1] for part in self.feature_stack(mean)]
 
     @abstractmethod
     def noise_maps(self) -> list[Tensor]:
@@ -266,6 +282,44 @@ class Parser(nn.Module, ABC):
         return self(images).argmax(1)
 
 
+class SegHead(nn.Module, ABC):
+    """Classes of a generator's pixels, from its feature maps; one classifier or an ensemble of them.
+
+    Attributes:
+        classes: names, in the order of the channels.
+        widths: channels of the maps of `Generator.feature_stack` that it reads.
+    """
+
+    classes: tuple[str, ...]
+    widths: tuple[int, ...]
+
+    @abstractmethod
+    def forward(self, features: Sequence[Tensor], *, size: tuple[int, int], models: int | None = None) -> Tensor:
+        """(models, n, len(classes), h, w) logits; differentiable.
+
+        Args:
+            features: what `Generator.feature_stack` gives.
+            size: (height, width) of the result.
+            models: only the first so many of the ensemble; None: all.
+        """
+
+    def labels(self, features: Sequence[Tensor], *, size: tuple[int, int]) -> Tensor:
+        """(n, h, w) index of every pixel's likeliest class by the mean of the models' logits."""
+        return self(features, size=size).mean(0).argmax(1)
+
+    def check_widths(self, widths: Sequence[int]) -> None:
+        """Raises where feature maps are not those that it was made for.
+
+        Raises:
+            ComponentError: another number of maps, or other channels.
+        """
+        if tuple(widths) != tuple(self.widths):
+            raise ComponentError(
+                f"this segmentation head is for another generator: it reads feature maps of {tuple(self.widths)} "
+                f"channels, and this generator's have {tuple(widths)}; train one for it (train_seghead)"
+            )
+
+
 class Inverter(ABC):
     """Finds codes for the chunks of one image. Inverters chain: `start` may be another inverter's result."""
 
@@ -306,7 +360,16 @@ class Blender(ABC):
 
     @abstractmethod
     def blend(self, drawn: Tensor, photo: Tensor, mask: Tensor) -> Tensor:
-        """(n, 3, h, w) in [-1, 1]; equal to photo, bit for bit, where mask (n, h, w) is 0."""
+        """(n, 3, h, w) of pictures and photos (n, 3, h, w), equal to photo, bit for bit, where mask (n, h, w) is 0."""
+
+    def blend_chunks(self, drawn: Tensor, photo: Tensor, masks: Tensor) -> Tensor:
+        """(1, 3, h, w): several pictures (n, 3, h, w), each in its mask of (n, h, w), in one photo (1, 3, h, w).
+
+        The masks sum to at most 1. A blender that can mend the seams between the pictures too overrides this.
+        """
+        total = masks.sum(0)
+        joined = (drawn * (masks / total.clamp_min(1e-12)).unsqueeze(1)).sum(0, keepdim=True)
+        return self.blend(joined, photo, total[None])
 
 
 class Edit(ABC):

@@ -20,7 +20,16 @@ CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
         "w_plus": ("chunkygan.components.latent_spaces.w_plus:WPlus", "one row of W for every layer"),
         "s": ("chunkygan.components.latent_spaces.s:S", "the channels that the affine layers give, toRGB included"),
     },
+    "encoder": {
+        "psp": ("chunkygan.components.encoders.psp:Psp", "pSp: codes of W+ in one pass, or of W"),
+        "e4e": ("chunkygan.components.encoders.e4e:E4e", "e4e: codes near W in one pass, for edits"),
+        "restyle": ("chunkygan.components.encoders.restyle:ReStyle", "ReStyle: codes corrected in a few passes"),
+    },
     "inverter": {
+        "encoder_init": (
+            "chunkygan.components.inverters.encoder_init:EncoderInit",
+            "an encoder's codes as the start of every chunk, then any other inverter",
+        ),
         "optimization": (
             "chunkygan.components.inverters.optimization:Optimization",
             "fits the codes of all chunks together by gradient descent",
@@ -29,6 +38,12 @@ CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
     "mask_generator": {
         "single": ("chunkygan.components.mask_generators.single:Single", "one chunk: the whole image"),
         "painted": ("chunkygan.components.mask_generators.painted:Painted", "masks from picture files or an array"),
+    },
+    "seg_head": {
+        "datasetgan_mlp": (
+            "chunkygan.components.seg_heads.datasetgan_mlp:DatasetGanMlp",
+            "an ensemble of small classifiers of a generator's pixels",
+        ),
     },
     "perceptual": {
         "lpips": ("chunkygan.components.perceptual.lpips:Lpips", "LPIPS with alex, vgg, squeeze or a domain's own"),
@@ -52,6 +67,13 @@ CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
     },
     "parser": {
         "domain": ("chunkygan.components.parsers.domain:DomainParser", "a domain's own network for classes of pixels"),
+    },
+    "blender": {
+        "alpha": ("chunkygan.components.blenders.alpha:Alpha", "cross-fades by the mask"),
+        "poisson": (
+            "chunkygan.components.blenders.poisson:Poisson",
+            "keeps the drawn gradients and the photo's colours, exactly, inside the mask only",
+        ),
     },
     "dataset": {
         "folder": ("chunkygan.components.datasets.folder:Folder", "the pictures of a folder, cut and resized"),

@@ -194,6 +194,9 @@ class StyleGAN2(Generator):
             self._draw(self.synthesis_network.start(len(styles[0]), plan[0]), plan, 0, inputs)
         return maps
 
+    def constant(self) -> Tensor:
+        return self.blocks[0].const
+
     def noise_maps(self) -> list[Tensor]:
         return [conv.noise_const.detach().clone() for conv in self._convs()]
 
