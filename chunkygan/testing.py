@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from chunkygan._testing_blender import check_blender
 from chunkygan._testing_generator import check_generator
 from chunkygan._testing_rules import agree, finite_gradient, require, shaped
 from chunkygan.errors import ShapeError
@@ -25,6 +26,7 @@ from chunkygan.masks import check_masks, check_range
 from chunkygan.types import Styles
 
 __all__ = [
+    "check_blender",
     "check_classifier",
     "check_discriminator",
     "check_generator",

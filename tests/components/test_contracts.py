@@ -14,6 +14,7 @@ from chunkygan import registry
 from chunkygan.components.catalogue import CATALOGUE
 from chunkygan.interfaces import Generator
 from chunkygan.testing import (
+    check_blender,
     check_classifier,
     check_discriminator,
     check_generator,
@@ -33,6 +34,7 @@ CHECKS: dict[str, Callable[[Any], None]] = {
     "identity": check_identity,
     "classifier": check_classifier,
     "parser": check_parser,
+    "blender": check_blender,
 }
 
 SMALL = {"resolution": 32, "z_dim": 16, "w_dim": 12, "mapping_layers": 2, "channel_base": 256, "channel_max": 16}
@@ -120,6 +122,11 @@ def test_classifier_keeps_its_contract(name) -> None:
 @pytest.mark.parametrize("name", names("parser"))
 def test_parser_keeps_its_contract(name) -> None:
     check_parser(registry.get("parser", name)(**PARSERS[name]))
+
+
+@pytest.mark.parametrize("name", names("blender"))
+def test_blender_keeps_its_contract(name) -> None:
+    check_blender(registry.get("blender", name)())
 
 
 def domain_backbone(folder: Path) -> dict[str, Any]:
