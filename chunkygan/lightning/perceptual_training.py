@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from chunkygan.build import create
 from chunkygan.lightning.generator_losses import shrink
 from chunkygan.lightning.generator_schedule import items_at, rate_at
-from chunkygan.lightning.perceptual_training_heads import agreement, fit_heads, measure_pairs
+from chunkygan.lightning.perceptual_training_heads import agreement, channel_differences, fit_heads, measure_pairs
 from chunkygan.lightning.trainer import quiet_trainer, ticks
 from chunkygan.weights import write_safetensors
 
@@ -122,11 +122,15 @@ def _pictures(cache: Any, items: int, batches: int, seed: int) -> Iterator[tuple
         yield drawn["image"], drawn["labels"]
 
 
-def set_heads(backbone: Any, weights: Tensor) -> None:
-    """Writes (channels of all taps,) into the backbone's heads, scaled to a sum of 10."""
-    parts = (10 * weights / weights.sum()).split(list(backbone.widths))
-    for head, part in zip(backbone.heads, parts):
-        head.data.copy_(part)
+@torch.no_grad()
+def set_heads(backbone: Any, weights: Tensor, images: Tensor) -> None:
+    """Writes (channels of all taps,) into the heads, scaled: neighbours among images, (n, 3, h, w), are 0.5 apart.
+
+    That is about what the published networks say of two unrelated pictures, so weights of losses carry over.
+    """
+    apart = channel_differences(backbone.taps, images[1:], images[:-1]) @ weights
+    for head, part in zip(backbone.heads, (0.5 * weights / apart.mean()).split(list(backbone.widths))):
+        head.copy_(part)
 
 
 def score(backbone: Any, dataset: Any, *, faces: int = 96, batches: int = 36, seed: int = 99) -> dict[str, float]:
@@ -193,7 +197,8 @@ def train(
     runner.fit(module, ticks(), ckpt_path=state if state.exists() else None, weights_only=False)
     backbone = module.backbone.cpu().eval()
     pairs = measure_pairs(backbone.taps, _pictures(pictures, items, head_batches, seed + 3), seed)
-    set_heads(backbone, fit_heads(pairs["milder"], pairs["worse"]))
+    some = pictures.batch(torch.arange(min(items, 48)))["image"]
+    set_heads(backbone, fit_heads(pairs["milder"], pairs["worse"]), some)
     scores = score(backbone, dataset, faces=held_out, batches=max(3, held_out * 3 // 8))
     (out_dir / "scores.txt").write_text("".join(f"{name} {value:.4f}\n" for name, value in scores.items()))
     path = out_dir / "perceptual.safetensors"
