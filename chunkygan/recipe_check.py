@@ -89,7 +89,20 @@ def _check_component(spec: Any, kind: str, path: str) -> list[str]:
     except ComponentError as error:
         return [f"{path}.name: {error}"]
     values = {key: value for key, value in spec.items() if key != "name"}
-    return _check_arguments(values, component, name, path, INJECTED[kind])
+    found = _check_arguments(values, component, name, path, INJECTED[kind])
+    return found or _check_nested(values, component, path)
+
+
+def _check_nested(values: dict[str, Any], component: Callable[..., Any], path: str) -> list[str]:
+    """The problems of arguments that are components themselves (`chunkygan.signatures.Part`)."""
+    parameters = signatures.signature(component).parameters
+    kinds = {key: signatures.component_kind(parameters[key].annotation) for key in values if key in parameters}
+    return [
+        problem
+        for key, kind in kinds.items()
+        if kind is not None and values[key] is not None
+        for problem in _check_component(values[key], kind, f"{path}.{key}")
+    ]
 
 
 def _check_section(value: Any, key: Key, path: str) -> list[str]:

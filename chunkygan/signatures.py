@@ -9,11 +9,18 @@ import types
 import typing
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal, Union
+from typing import Annotated, Any, Literal, Union
 
 from chunkygan.wording import did_you_mean, known
 
 _MISSING = inspect.Parameter.empty
+
+
+@dataclass(frozen=True)
+class Part:
+    """Says in an annotation that an argument is a component: ``Annotated[dict[str, Any], Part("encoder")]``."""
+
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -101,7 +108,7 @@ def fits(value: Any, annotation: Any) -> bool:
         return _is_list(value) and all(fits(item, arguments[0]) for item in value if arguments)
     if origin in (dict, collections.abc.Mapping):
         return isinstance(value, dict) and all(fits(v, arguments[1]) for v in value.values() if arguments)
-    if origin is typing.Annotated:
+    if origin is Annotated:
         return fits(value, arguments[0])
     return _fits_plain(value, annotation)
 
@@ -122,6 +129,17 @@ def _fits_plain(value: Any, annotation: Any) -> bool:
     return True
 
 
+def component_kind(annotation: Any) -> str | None:
+    """The kind of component that an argument is, where its annotation says so.
+
+    >>> component_kind(Union[Annotated[dict, Part("encoder")], None]), component_kind(int)
+    ('encoder', None)
+    """
+    if typing.get_origin(annotation) in (Union, types.UnionType):
+        return next(filter(None, map(component_kind, typing.get_args(annotation))), None)
+    return next((part.kind for part in getattr(annotation, "__metadata__", ()) if isinstance(part, Part)), None)
+
+
 def described(annotation: Any) -> str:
     """An annotation in words, for messages.
 
@@ -131,6 +149,8 @@ def described(annotation: Any) -> str:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (Union, types.UnionType):
         return " or ".join(described(choice) for choice in arguments)
+    if origin is Annotated:
+        return described(arguments[0])
     if origin is Literal:
         return f"one of {', '.join(map(repr, arguments))}"
     if origin is tuple and arguments and arguments[-1] is not Ellipsis:

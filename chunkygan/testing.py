@@ -21,7 +21,17 @@ from chunkygan._testing_blender import check_blender
 from chunkygan._testing_generator import check_generator
 from chunkygan._testing_rules import agree, finite_gradient, require, shaped
 from chunkygan.errors import ShapeError
-from chunkygan.interfaces import Classifier, Discriminator, Identity, LatentSpace, MaskGenerator, Parser, Perceptual
+from chunkygan.interfaces import (
+    Classifier,
+    Discriminator,
+    Encoder,
+    Generator,
+    Identity,
+    LatentSpace,
+    MaskGenerator,
+    Parser,
+    Perceptual,
+)
 from chunkygan.masks import check_masks, check_range
 from chunkygan.types import Styles
 
@@ -29,6 +39,7 @@ __all__ = [
     "check_blender",
     "check_classifier",
     "check_discriminator",
+    "check_encoder",
     "check_generator",
     "check_identity",
     "check_latent_space",
@@ -299,6 +310,29 @@ def _check_rows(network: nn.Module, shape: tuple[int, ...], size: int | tuple[in
     agree(alone, found, network, "what is told of a picture must not depend on its neighbours", tolerance)
     moving = x.clone().requires_grad_()
     finite_gradient(network(moving).square().sum(), moving, network, "gradients must reach the pictures")
+
+
+def check_encoder(encoder: Encoder, generator: Generator, *, tolerance: float = 1e-4) -> None:
+    """Codes of the generator's shape, finite, the same when asked twice, none depending on its neighbours.
+
+    Args:
+        generator: whose codes it predicts; its resolution is that of the pictures.
+        tolerance: largest difference that counts as rounding.
+
+    Raises:
+        ComponentError: the encoder breaks its contract.
+    """
+    _check_frozen(encoder)
+    images = _pictures(0, generator.resolution, generator)
+    codes = encoder(images)
+    shaped(codes, (len(images), generator.num_ws, generator.w_dim), encoder, "the codes of two pictures")
+    require(bool(codes.isfinite().all()), encoder, "codes must be finite")
+    require(not torch.equal(codes[0], codes[1]), encoder, "different pictures must get different codes")
+    require(torch.equal(encoder(images), codes), encoder, "codes must be the same when asked twice; they differed")
+    alone = torch.cat([encoder(image[None]) for image in images])
+    agree(alone, codes, encoder, "the code of a picture must not depend on its neighbours", tolerance)
+    same = encoder(images.repeat_interleave(2, -1).repeat_interleave(2, -2))
+    shaped(same, codes.shape, encoder, "the codes of pictures of twice the size")
 
 
 def _check_name(component: object, name: object) -> None:

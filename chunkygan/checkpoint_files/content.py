@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from chunkygan.checkpoint_files.pickle_machine import Damaged, Forbidden
-from chunkygan.checkpoint_files.stored import Storage, Stored
+from chunkygan.checkpoint_files.stored import Array, NumberKind, Storage, Stored
 from chunkygan.errors import WeightsError
 
 _SAFE_KINDS = {
@@ -129,18 +130,21 @@ def _read_safetensors(data: memoryview) -> tuple[dict[str, str], dict[str, Store
     return {str(key): str(value) for key, value in metadata.items()}, tensors
 
 
+_NUMPY_HEADER = re.compile(
+    rb"\{'descr': '([<>|=]?\w+)', 'fortran_order': (True|False), 'shape': \(((?:\d+,? ?)*)\),? ?\}\s*"
+)
+
+
 def _read_numpy(data: memoryview) -> Stored:
-    import numpy as np
-
-    from chunkygan.checkpoint_files.stored import Array, NumberKind
-    from chunkygan.checkpoint_files.torch_layouts import Reader
-
-    reader: Any = Reader(data)
-    version = np.lib.format.read_magic(reader)
-    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, column_major, kind = read_header(reader)
+    wide = data[6] > 1  # version 1 has a header of at most 64 KiB
+    start = 12 if wide else 10
+    (size,) = struct.unpack("<I" if wide else "<H", data[8:start])
+    header = _NUMPY_HEADER.fullmatch(bytes(data[start : start + min(size, 4096)]))
+    if header is None:
+        raise Damaged("a numpy array of something else than plain numbers")
+    shape = tuple(int(length) for length in re.findall(rb"\d{1,18}", header[3]))
     array = Array()
-    array.fill(shape, NumberKind(kind.str), data[reader.tell() :], column_major=column_major)
+    array.fill(shape, NumberKind(header[1].decode()), data[start + size :], column_major=header[2] == b"True")
     assert array.stored is not None
     return array.stored
 

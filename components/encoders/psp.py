@@ -1,0 +1,30 @@
+"""pSp: every row of W+ predicted from the features of its own resolution."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor
+
+from chunkygan.components.encoders.pretrained import PretrainedEncoder
+from chunkygan.interfaces import Generator
+
+
+class Psp(PretrainedEncoder):
+    """Codes in one pass; also reads pSp's encoders into W and with one linear layer into W+.
+
+    Args:
+        generator: whose codes it predicts.
+        weights: file or manifest name of a pSp checkpoint.
+
+    Raises:
+        WeightsError: weights that are missing, damaged, of another network, or for another generator.
+
+    Source: Richardson et al., Encoding in Style, 2021.
+    """
+
+    def __init__(self, generator: Generator, weights: str | Path) -> None:
+        super().__init__(generator, weights, inputs=3, progressive=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.network(self.seen(images)) + self.latent_avg
