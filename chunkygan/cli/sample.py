@@ -1,11 +1,14 @@
-"""Draws a sheet of pictures: of a domain's generator, of any generator file, or of a data set."""
+"""Draws a sheet of pictures: of a domain's generator, of any generator file, or of a data set.
+
+With --annotate it writes a folder to paint classes in, one picture a file.
+"""
 
 from __future__ import annotations
 
 import argparse
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chunkygan.errors import RecipeError
 
@@ -20,10 +23,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--truncation", type=float, default=1.0, metavar="PSI", help="1: none, 0: the mean picture")
     parser.add_argument("--resolution", type=int, default=128, metavar="PIXELS", help="of a data set's pictures")
     parser.add_argument("--seed", type=int, default=0, metavar="N")
+    parser.add_argument("--annotate", metavar="DIR", help="write pictures, latents and empty labels to paint")
+    parser.add_argument("--n", type=int, default=16, metavar="N", help="how many to annotate; default: 16")
+    parser.add_argument("--classes", metavar="FILE", help="names and colours of the classes; default: the domain's")
+    parser.add_argument("--suggest", metavar="HEAD", help="annotate those that this head is least certain of")
     parser.add_argument("--out", default="runs/sample.png", metavar="FILE", help="default: runs/sample.png")
 
 
 def run(args: argparse.Namespace) -> None:
+    if args.annotate:
+        _annotate(args)
+        return
     columns, rows = _grid(args.grid)
 
     from chunkygan.images import write_image
@@ -55,6 +65,44 @@ def _of_dataset(name: str, count: int, resolution: int, seed: int) -> Tensor:
 
     dataset = create("dataset", {"name": name, "count": count, "resolution": resolution}, seed=seed)
     return torch.stack([dataset[i]["image"] for i in range(count)])
+
+
+def _annotate(args: argparse.Namespace) -> None:
+    from chunkygan.annotations import read_classes, write_annotations
+    from chunkygan.domain import load_domain
+    from chunkygan.loading import load_generator
+
+    if not 1 <= args.n <= 10_000:
+        raise RecipeError(f"--n: must be 1 to 10000 pictures; got {args.n}")
+    classes = read_classes(Path(args.classes)) if args.classes else load_domain(args.generator).classes
+    if not classes:
+        raise RecipeError(f"--classes: domain '{args.generator}' names no classes; name a file of them")
+    generator = load_generator(args.generator)
+    ws, pictures = _candidates(generator, args)
+    folder = write_annotations(Path(args.annotate), pictures, ws, classes)
+    print(f"wrote {folder}: paint the pictures in labels/ with the colours of classes.yaml, then")
+    print(f"chunkygan check {folder} and chunkygan train train_seghead training.annotations={folder}")
+
+
+def _candidates(generator: Any, args: argparse.Namespace) -> tuple[Tensor, Tensor]:
+    """Codes and pictures to annotate: samples, or those of eight times as many that a head is least certain of."""
+    import torch
+
+    from chunkygan.build import create
+    from chunkygan.ensemble import picture_uncertainty, uncertainty
+    from chunkygan.sampling import sample_ws
+
+    ws = sample_ws(generator, args.n * (8 if args.suggest else 1), seed=args.seed, truncation=args.truncation)
+    with torch.no_grad():
+        if args.suggest:
+            head = create("seg_head", {"name": "datasetgan_mlp", "weights": args.suggest}, generator=generator)
+            doubts = []
+            for batch in ws.split(1):
+                maps = generator.feature_stack(generator.styles(batch))
+                doubts.append(picture_uncertainty(uncertainty(head(maps, size=generator.resolution))))
+            ws = ws[torch.cat(doubts).argsort(descending=True)[: args.n]]
+        pictures = [generator.synthesis(generator.styles(batch)) for batch in ws.split(16)]
+    return ws, torch.cat(pictures).clamp(-1, 1)
 
 
 def _grid(text: str) -> tuple[int, int]:

@@ -1,0 +1,135 @@
+"""Annotation folders: what is written reads back, whatever a paint program made of it; mistakes are told at once."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from chunkygan.annotations import UNLABELLED, check_annotations, read_annotations, read_classes, write_annotations
+from chunkygan.cli.main import main
+from chunkygan.domain import LabelClass
+from chunkygan.errors import ImageError
+
+CLASSES = (LabelClass("background", (0, 0, 0)), LabelClass("skin", (204, 0, 0)), LabelClass("hair", (0, 0, 204)))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    pictures = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    return write_annotations(tmp_path / "faces", pictures, torch.arange(3 * 4 * 2.0).reshape(3, 4, 2), CLASSES)
+
+
+def paint(folder, number, change=None):
+    """Paints the upper half skin and the lower half hair, keeping the file's palette."""
+    path = folder / "labels" / f"{number:04d}.png"
+    image = Image.open(path)
+    values = np.array(image)
+    values[:8], values[8:] = 1, 2
+    if change:
+        change(values)
+    painted = Image.fromarray(values)
+    painted.putpalette(image.getpalette())
+    painted.save(path)
+    return path
+
+
+def test_empty_labels_are_reported_as_not_painted(folder):
+    found = check_annotations(folder)
+    assert sum("nothing is painted" in str(f) for f in found) == 3 and any("only one class" in str(f) for f in found)
+
+
+def test_what_was_painted_comes_back(folder):
+    for k in range(3):
+        paint(folder, k)
+    annotations = read_annotations(folder, size=(16, 16))
+    assert annotations.labels[1, 0, 0] == 1 and annotations.labels[1, 15, 3] == 2
+    assert annotations.names == ("0000", "0001", "0002") and annotations.classes == CLASSES
+    assert torch.equal(annotations.ws, torch.arange(24.0).reshape(3, 4, 2))
+    assert check_annotations(folder) == []
+
+
+def test_rgb_and_a_sorted_palette_mean_the_same(folder):
+    paths = [paint(folder, k) for k in range(3)]
+    expected = read_annotations(folder).labels
+    Image.open(paths[0]).convert("RGB").save(paths[0])
+    Image.open(paths[1]).convert("RGBA").save(paths[1])
+    Image.open(paths[2]).convert("RGB").quantize(colors=2, dither=Image.Dither.NONE).save(paths[2])
+    assert torch.equal(read_annotations(folder).labels, expected)
+
+
+def test_all_mistakes_of_all_files_are_told_at_once(folder):
+    image = Image.open(paint(folder, 0)).convert("RGB")
+    image.putpixel((3, 3), (1, 2, 3))
+    image.save(folder / "labels" / "0000.png")
+    Image.new("L", (8, 16), 1).save(folder / "labels" / "0001.png")
+    (folder / "labels" / "0002.png").unlink()
+    with pytest.raises(ImageError) as raised:
+        read_annotations(folder)
+    text = str(raised.value)
+    assert "(1, 2, 3) on 1 pixels" in text and "8 x 16" in text and "0002.png: is missing" in text
+
+
+def test_grey_levels_beyond_the_classes_are_refused(folder):
+    Image.new("L", (16, 16), 9).save(folder / "labels" / "0000.png")
+    assert any("0 to 2; got [9]" in str(finding) for finding in check_annotations(folder))
+
+
+def test_slips_of_the_brush_and_bare_pixels_are_notes(folder):
+    def slip(values):
+        values[0, 0], values[0, 1] = 0, 3
+
+    paint(folder, 0, slip), paint(folder, 1), paint(folder, 2)
+    found = check_annotations(folder)
+    assert not any(f.fatal for f in found)
+    assert any("background (1)" in str(f) for f in found) and any("not painted" in str(f) for f in found)
+    assert read_annotations(folder).labels[0, 0, 1] == UNLABELLED
+
+
+def test_labels_for_another_generator_are_refused(folder):
+    for k in range(3):
+        paint(folder, k)
+    with pytest.raises(ImageError, match="the generator draws 32 x 32"):
+        read_annotations(folder, size=(32, 32))
+
+
+def test_painted_labels_are_never_overwritten(folder):
+    with pytest.raises(ImageError, match="has labels already"):
+        write_annotations(folder, torch.zeros(1, 3, 16, 16), torch.zeros(1, 4, 2), CLASSES)
+
+
+def test_one_class_only_is_refused(tmp_path):
+    with pytest.raises(ImageError, match="two classes"):
+        write_annotations(tmp_path / "x", torch.zeros(1, 3, 16, 16), torch.zeros(1, 4, 2), CLASSES[:1])
+
+
+def test_classes_may_be_a_list_of_names(tmp_path):
+    (tmp_path / "classes.yaml").write_text("[sky, sea]")
+    assert [c.name for c in read_classes(tmp_path / "classes.yaml")] == ["sky", "sea"]
+
+
+def test_the_peers_folders_are_read(tmp_path):
+    for i in (0, 1, 10):
+        labels = np.zeros((16, 16), np.uint8)
+        labels[: i + 1] = 2
+        np.save(tmp_path / f"image_mask{i}.npy", labels)
+        np.save(tmp_path / f"latents_image_{i}.npy", np.full((1, 4, 2), i, np.float32))
+    annotations = read_annotations(tmp_path, size=(8, 8))
+    assert annotations.ws[:, 0, 0].tolist() == [0, 1, 10] and annotations.labels.shape == (3, 8, 8)
+    assert [c.name for c in annotations.classes] == ["class_0", "class_1", "class_2"]
+
+
+def test_peers_label_without_a_latent_is_told(tmp_path):
+    np.save(tmp_path / "image_mask0.npy", np.zeros((4, 4), int))
+    with pytest.raises(ImageError, match=r"latents_image_0\.npy: is missing"):
+        read_annotations(tmp_path)
+
+
+def test_the_command_writes_a_folder_and_checks_it(tiny_run, tmp_path, capsys):
+    (tmp_path / "classes.yaml").write_text("[sky, sea]")
+    out = tmp_path / "paint"
+    words = ["--generator", str(tiny_run / "generator.safetensors"), "--classes", str(tmp_path / "classes.yaml")]
+    assert main(["sample", *words, "--annotate", str(out), "--n", "2"]) == 0
+    assert main(["check", str(out)]) == 2 and "nothing is painted" in capsys.readouterr().err
+    for k in range(2):
+        paint(out, k, lambda values: np.copyto(values, values - 1))
+    assert main(["check", str(out)]) == 0 and "good" in capsys.readouterr().out
