@@ -103,8 +103,8 @@ def _generator(start: str | None, options: Mapping[str, Any], resolution: tuple[
     Raises:
         ComponentError: its pictures are of another size than the data set's, or it takes classes.
     """
-    fresh = {} if start else {"resolution": resolution[0]}
-    spec = {"name": "stylegan2", **({"weights": start} if start else {}), **fresh, **options}
+    origin: dict[str, Any] = {"weights": start} if start else {"resolution": resolution[0]}
+    spec = {"name": "stylegan2", **origin, **options}
     generator: Generator = create("generator", spec).requires_grad_(True).train()
     if generator.resolution != resolution:
         raise ComponentError(
@@ -224,5 +224,5 @@ def train(
 def _trainer(keep: pl.Callback, options: Mapping[str, Any]) -> pl.Trainer:
     """Lightning's Trainer; several devices share gradients, each network's in turn."""
     several = options.get("devices", 1) not in (1, "1")
-    shared = {"strategy": "ddp_find_unused_parameters_true"} if several else {}
+    shared: dict[str, Any] = {"strategy": "ddp_find_unused_parameters_true"} if several else {}
     return quiet_trainer(steps=-1, callbacks=[keep], **{**shared, "max_epochs": -1, **options})

@@ -156,7 +156,8 @@ class AdversarialTraining(pl.LightningModule):
 
     def training_step(self, batch: Tensor, batch_idx: int) -> None:
         options = self.options
-        for_generator, for_discriminator = self.optimizers()  # type: ignore[attr-defined]
+        optimizers: Any = self.optimizers()
+        for_generator, for_discriminator = optimizers
         real = self.real()
         n = len(real)
         if self.step >= options.head_start:

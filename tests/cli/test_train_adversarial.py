@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 import torch
@@ -56,3 +57,11 @@ def test_a_folder_takes_the_place_of_drawn_faces():
     data = load("train_generator_adversarial", ["dataset.name=folder", "dataset.path=photos", "domain=null"]).data
     assert data["dataset"] == {"name": "folder", "path": "photos"}
     assert data["perceptual"] is None
+
+
+def test_the_recipe_of_the_documentation_is_good_and_its_links_lead_somewhere(root, tmp_path):
+    text = (root / "docs" / "training.md").read_text()
+    (tmp_path / "mine.yaml").write_text(re.search(r"```yaml\n(.*?)```", text, flags=re.DOTALL)[1])
+    assert load(tmp_path / "mine.yaml").data["dataset"]["flips"] is True
+    for link in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (root / "docs" / link).exists(), link
