@@ -36,6 +36,18 @@ class Reals:
             self._cache = self.dataset.cached(self.folder)
         return self._cache
 
+    def begin(self, *, alone: bool = True, wait: Callable[[], None] | None = None) -> None:
+        """Makes the kept pictures, and sees to it that those before the first step are there.
+
+        Args:
+            alone, wait: as in `fill`; one process makes the files that the others then open.
+        """
+        if alone:
+            self.fill(self.first_count)
+        if wait:
+            wait()
+        self.fill(self.first_count, alone=False)
+
     @property
     def first_count(self) -> int:
         """How many there are before the first step."""

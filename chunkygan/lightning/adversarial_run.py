@@ -44,8 +44,7 @@ class _Keep(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, module: Any) -> None:
         self.begun, self.first = time.monotonic(), module.step
-        reals = module.reals
-        reals.fill(reals.first_count, alone=module.global_rank == 0, wait=trainer.strategy.barrier)
+        module.reals.begin(alone=trainer.is_global_zero, wait=trainer.strategy.barrier)
         if self.yardstick:
             self.yardstick.metric.to(module.device)
         if module.step >= module.options.steps:

@@ -224,6 +224,16 @@ def test_processes_share_a_step_s_pictures(tmp_path):
     assert len(one) == len(other) == 4 and not set(one.tolist()) & set(other.tolist())
 
 
+def test_one_process_makes_the_pictures_before_another_opens_them(tmp_path):
+    told = []
+    other = Reals(dataset(), tmp_path, 0, first=8, growth=1)
+    other.begin(alone=False, wait=lambda: told.append((tmp_path / "images.bin").exists()))
+    assert told == [False]  # the others touch nothing before the first is done
+    first = Reals(dataset(), tmp_path / "mine", 0, first=8, growth=1)
+    first.begin(wait=lambda: told.append((tmp_path / "mine" / "images.bin").exists()))
+    assert told == [False, True] and float(first.batch(0, 4).abs().sum()) > 0
+
+
 def test_scores_of_a_run_before_a_kill_give_way(tmp_path):
     for pictures in (10, 20, 30, 20):
         keep_score(tmp_path / "scores.json", {"pictures": pictures, "floor": pictures / 10})
