@@ -151,6 +151,7 @@ class Inversion:
             target=target.cpu(), codes=fit.codes, segments=fit.segments, generator=self.generator,
             generator_spec=spec, generator_sha256=sha256(find(spec["weights"])) if spec.get("weights") else None,
             noise=fit.noise, mask_state=fit.mask_state, recipe=self.recipe.data,
+            weight_changes=fit.weight_changes,
         )  # fmt: skip
         return replace(projection, metrics=self._metrics(projection, fit, time.monotonic() - began))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,26 +13,15 @@ import torch
 from torch import Tensor
 
 from chunkygan.drawing import composite
-from chunkygan.errors import ProjectionError, ShapeError
+from chunkygan.errors import ProjectionError
 from chunkygan.interfaces import Generator, LatentSpace
+from chunkygan.moves import Move, check_move, moved_code, style_offsets, warning_of
 from chunkygan.spaces import latent_spaces
-from chunkygan.types import Codes, Noise, Segments, Styles
+from chunkygan.types import Codes, Noise, Segments, Styles, WeightChanges
+from chunkygan.weight_changes import tuned
 from chunkygan.wording import did_you_mean, known
 
-
-@dataclass(frozen=True)
-class Move:
-    """One linear edit: codes moved along a direction.
-
-    Args:
-        direction: of W, (w_dim,); of W+, (num_ws, w_dim); or of the chunks' own space, its ``code_shape``.
-        strength: how far; 0 is the identity.
-        chunks: indices of the chunks it moves.
-    """
-
-    direction: Tensor
-    strength: float
-    chunks: tuple[int, ...]
+__all__ = ["Move", "Projection"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +40,7 @@ class Projection:
         edits: in the order in which they act.
         metrics: measures by name.
         recipe: the resolved recipe that made it.
+        weight_changes: of the generator, where it was tuned for this picture.
     """
 
     target: Tensor
@@ -63,6 +54,7 @@ class Projection:
     edits: tuple[Move, ...] = ()
     metrics: dict[str, float] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
+    weight_changes: WeightChanges | None = None
 
     @property
     def masks(self) -> Tensor:
@@ -72,16 +64,32 @@ class Projection:
     @cached_property
     def spaces(self) -> tuple[LatentSpace, ...]:
         """Each chunk's latent space; chunks of the same space share the object."""
-        return latent_spaces(self.codes.spaces, self.generator)
+        return latent_spaces(self.codes.spaces, self.drawer)
+
+    @property
+    def drawer(self) -> Generator:
+        """The generator that draws this picture: its tuned copy where there are weight changes."""
+        return tuned(self.generator, self.weight_changes)
 
     @torch.no_grad()
     def edited_codes(self) -> list[Tensor]:
-        """The chunks' codes after all edits."""
+        """The chunks' codes after all edits that their spaces can hold; see `edited_styles`."""
         codes = list(self.codes.values)
         for edit in self.edits:
-            for i in edit.chunks if edit.strength else ():
-                codes[i] = self.spaces[i].move(codes[i], _in_space(edit.direction, self.spaces[i]), edit.strength)
+            for i in edit.chunks:
+                codes[i] = moved_code(edit, codes[i], self.spaces[i])
         return codes
+
+    @torch.no_grad()
+    def edited_styles(self) -> list[Styles]:
+        """The chunks' styles, batch of 1, after all edits: those of single channels of S included."""
+        codes = self.edited_codes()
+        found = [space.to_styles(code[None].to(self._device)) for space, code in zip(self.spaces, codes)]
+        for edit in self.edits:
+            for i in edit.chunks:
+                if (offsets := style_offsets(edit, self.spaces[i])) is not None:
+                    found[i] = [style + offset for style, offset in zip(found[i], offsets)]
+        return found
 
     @torch.no_grad()
     def render(self) -> Tensor:
@@ -89,30 +97,74 @@ class Projection:
         device = self._device
         static = None if self.segments.static is None else self.segments.static.to(device)
         segments = Segments(self.masks.to(device), self.segments.names, static)
-        image = composite(self.generator, self._styles(), segments, self.target.to(device), noise=self._noise())
+        image = composite(self.drawer, self.edited_styles(), segments, self.target.to(device), noise=self._noise())
         return image.cpu()
 
     @torch.no_grad()
     def drawn(self) -> Tensor:
         """(n_chunks, 3, h, w): the whole picture that each chunk's code draws, on the CPU."""
-        return torch.cat([self.generator.synthesis(s, noise=self._noise()).cpu() for s in self._styles()])
+        return torch.cat([self.drawer.synthesis(s, noise=self._noise()).cpu() for s in self.edited_styles()])
 
-    def edit(self, direction: Tensor, strength: float, chunk: str | Sequence[str] | None = None) -> Projection:
-        """The projection with one more edit.
+    def edit(
+        self,
+        direction: Tensor,
+        strength: float,
+        chunk: str | Sequence[str] | None = None,
+        *,
+        rows: tuple[int, int] | None = None,
+        name: str = "",
+    ) -> Projection:
+        """The projection with one more edit; warns where it goes beyond what the domain holds.
 
         Args:
-            direction: see `Move`.
+            direction, rows, name: see `Move`.
             strength: how far; 0 is the identity, bit for bit.
             chunk: name of the chunk to move, or several; None: all.
 
         Raises:
-            ProjectionError: no such chunk.
+            ProjectionError: no such chunk or rows.
             ShapeError: the direction fits no space of a chunk.
         """
-        chunks = tuple(range(len(self.segments.names))) if chunk is None else self._indices(chunk)
-        for i in chunks:
-            _in_space(direction, self.spaces[i])
-        return replace(self, edits=(*self.edits, Move(direction.detach().cpu(), float(strength), chunks)))
+        move = Move(direction.detach().cpu(), float(strength), self._indices(chunk), rows, name)
+        return replace(self, edits=(*self.edits, self._checked(move)))
+
+    def change_edit(self, index: int, *, chunk: str | Sequence[str] | None = None, **changes: Any) -> Projection:
+        """The projection with one edit changed, the others as they are.
+
+        Args:
+            index: of the edit in `edits`; negative from the end.
+            chunk: chunks that it moves from now on; None: as before.
+            changes: any of `strength`, `direction`, `rows`, `name`, `enabled`.
+
+        Raises:
+            ProjectionError, ShapeError: as `edit`; or no such edit.
+        """
+        place = self._place(index)
+        move = replace(self.edits[place], **changes)
+        move = self._checked(move if chunk is None else replace(move, chunks=self._indices(chunk)))
+        return replace(self, edits=(*self.edits[:place], move, *self.edits[place + 1 :]))
+
+    def remove_edit(self, index: int) -> Projection:
+        """The projection as if that edit had never been made.
+
+        Raises:
+            ProjectionError: no such edit.
+        """
+        place = self._place(index)
+        return replace(self, edits=self.edits[:place] + self.edits[place + 1 :])
+
+    def reorder_edits(self, order: Sequence[int]) -> Projection:
+        """The projection with its edits in another order.
+
+        Args:
+            order: every index of `edits` once.
+
+        Raises:
+            ProjectionError: an index that is missing, doubled, or not there.
+        """
+        if sorted(order) != list(range(len(self.edits))):
+            raise ProjectionError(f"the order must name each edit, 0 to {len(self.edits) - 1}, once; got {list(order)}")
+        return replace(self, edits=tuple(self.edits[i] for i in order))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes it as one safetensors file, whole or not at all; `chunkygan.load_projection` reads it.
@@ -128,31 +180,25 @@ class Projection:
     def _device(self) -> torch.device:
         return self.generator.w_avg.device
 
-    def _styles(self) -> list[Styles]:
-        codes = self.edited_codes()
-        return [space.to_styles(code[None].to(self._device)) for space, code in zip(self.spaces, codes)]
-
     def _noise(self) -> Noise:
         return "const" if self.noise is None else [value.to(self._device) for value in self.noise]
 
-    def _indices(self, chunk: str | Sequence[str]) -> tuple[int, ...]:
+    def _checked(self, move: Move) -> Move:
+        for i in move.chunks:
+            check_move(move, self.spaces[i])
+        if (warning := warning_of(move, self.generator)) is not None:
+            warnings.warn(warning, stacklevel=3)
+        return move
+
+    def _place(self, index: int) -> int:
+        if not -len(self.edits) <= index < len(self.edits):
+            raise ProjectionError(f"no edit {index}; there are {len(self.edits)}")
+        return index % len(self.edits)
+
+    def _indices(self, chunk: str | Sequence[str] | None) -> tuple[int, ...]:
         names = self.segments.names
-        wanted = [chunk] if isinstance(chunk, str) else list(chunk)
+        wanted = list(names) if chunk is None else [chunk] if isinstance(chunk, str) else list(chunk)
         for name in wanted:
             if name not in names:
                 raise ProjectionError(f"no chunk '{name}'; {known(names)}{did_you_mean(name, names)}")
         return tuple(names.index(name) for name in wanted)
-
-
-def _in_space(direction: Tensor, space: LatentSpace) -> Tensor:
-    """A direction as one of this space."""
-    generator = space.generator
-    direction = direction.to(generator.w_avg)
-    if tuple(direction.shape) == space.code_shape:
-        return direction.cpu()
-    if tuple(direction.shape) in ((generator.w_dim,), (generator.num_ws, generator.w_dim)):
-        return space.direction(direction).cpu()
-    raise ShapeError(
-        f"direction must have shape ({generator.w_dim},), ({generator.num_ws}, {generator.w_dim}) or "
-        f"{space.code_shape}; got {tuple(direction.shape)}"
-    )

@@ -15,13 +15,14 @@ from chunkygan.errors import ProjectionError, ShapeError
 from chunkygan.interfaces import Generator
 from chunkygan.loading import frozen
 from chunkygan.masks import check_masks
-from chunkygan.projection import Move, Projection
+from chunkygan.moves import Move, check_move
+from chunkygan.projection import Projection
 from chunkygan.shapes import check_shape
-from chunkygan.types import Codes, Segments
+from chunkygan.types import Codes, Segments, WeightChanges
 from chunkygan.weights import find, read_safetensors, sha256, write_safetensors
 
 FORMAT = "chunkygan.projection"
-VERSION = 1
+VERSION = 2  # 2: edits have rows, names and a switch; weight changes
 
 
 def save_projection(projection: Projection, path: str | os.PathLike[str]) -> None:
@@ -36,11 +37,13 @@ def save_projection(projection: Projection, path: str | os.PathLike[str]) -> Non
     tensors |= {f"noise.{i}": value for i, value in enumerate(p.noise or ())}
     tensors |= {f"mask_state.{name}": value for name, value in p.mask_state.items()}
     tensors |= {f"edit.{i}": edit.direction for i, edit in enumerate(p.edits)}
+    tensors |= {f"weight.{name}": part for name, part in (p.weight_changes.parts if p.weight_changes else {}).items()}
     description = {
         "generator": {"spec": p.generator_spec, "sha256": p.generator_sha256},
         "spaces": [dict(spec) for spec in p.codes.spaces],
         "chunks": list(p.segments.names),
-        "edits": [{"strength": edit.strength, "chunks": list(edit.chunks)} for edit in p.edits],
+        "edits": [_described(edit) for edit in p.edits],
+        "weight_changes": None if p.weight_changes is None else {"error": p.weight_changes.error},
         "metrics": p.metrics,
         "recipe": p.recipe,
     }
@@ -97,10 +100,8 @@ def _assembled(description: dict[str, Any], tensors: dict[str, Tensor], generato
         noise=tuple(tensors[f"noise.{i}"] for i in range(count)) or None,
         mask_state={k.removeprefix("mask_state."): v for k, v in tensors.items() if k.startswith("mask_state.")},
         metrics=dict(description["metrics"]), recipe=dict(description["recipe"]),
-        edits=tuple(
-            Move(tensors[f"edit.{i}"], float(edit["strength"]), tuple(edit["chunks"]))
-            for i, edit in enumerate(description["edits"])
-        ),
+        edits=tuple(_move(tensors[f"edit.{i}"], edit) for i, edit in enumerate(description["edits"])),
+        weight_changes=_weight_changes(tensors, description.get("weight_changes")),
     )  # fmt: skip
     _check(projection)
     return projection
@@ -120,6 +121,34 @@ def _check(p: Projection) -> None:
     for edit in p.edits:
         if not all(isinstance(i, int) and 0 <= i < len(p.segments.names) for i in edit.chunks):
             raise ShapeError("an edit names a chunk that is not there")
+        for i in edit.chunks:
+            check_move(edit, p.spaces[i])
+
+
+def _described(edit: Move) -> dict[str, Any]:
+    rows = None if edit.rows is None else list(edit.rows)
+    return {
+        "strength": edit.strength, "chunks": list(edit.chunks), "rows": rows, "name": edit.name,
+        "enabled": edit.enabled,
+    }  # fmt: skip
+
+
+def _move(direction: Tensor, stored: dict[str, Any]) -> Move:
+    """An edit; those of version 1 have neither rows nor name nor switch."""
+    rows = stored.get("rows")
+    return Move(
+        direction, float(stored["strength"]), tuple(stored["chunks"]), None if rows is None else (rows[0], rows[1]),
+        str(stored.get("name", "")), bool(stored.get("enabled", True)),
+    )  # fmt: skip
+
+
+def _weight_changes(tensors: dict[str, Tensor], stored: dict[str, Any] | None) -> WeightChanges | None:
+    if stored is None:
+        return None
+    parts = {name.removeprefix("weight."): part for name, part in tensors.items() if name.startswith("weight.")}
+    if not all(torch.isfinite(part).all() for part in parts.values()):
+        raise ShapeError("the weight changes hold numbers that are not finite")
+    return WeightChanges(parts, float(stored["error"]))
 
 
 def _generator(spec: dict[str, Any], digest: str | None) -> Generator:

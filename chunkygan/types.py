@@ -105,6 +105,19 @@ class Step:
 Listener = Callable[[Step], None]
 
 
+@dataclass(frozen=True, eq=False)
+class WeightChanges:
+    """What a tuned generator's weights differ by from its own; `chunkygan.weight_changes` makes and reads it.
+
+    Args:
+        parts: ``<name>.whole``, or the factors ``<name>.left`` and ``<name>.right``, float16, of each changed weight.
+        error: what the parts miss of the difference, relative to it (root of sums of squares).
+    """
+
+    parts: Mapping[str, Tensor]
+    error: float
+
+
 @dataclass(frozen=True)
 class Fit:
     """What an inverter found for one image.
@@ -116,6 +129,7 @@ class Fit:
         mask_state: tensors of the mask generator (its latent code, for one), for continuing or editing.
         history: one dict of losses a step.
         steps: steps that were done.
+        weight_changes: of the generator, where it was tuned; None: it was not.
     """
 
     codes: Codes
@@ -124,3 +138,4 @@ class Fit:
     mask_state: dict[str, Tensor] = field(default_factory=dict)
     history: tuple[dict[str, float], ...] = ()
     steps: int = 0
+    weight_changes: WeightChanges | None = None

@@ -75,6 +75,9 @@ CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
             "keeps the drawn gradients and the photo's colours, exactly, inside the mask only",
         ),
     },
+    "edit": {
+        "linear": ("chunkygan.components.edits.linear:Linear", "a step along a direction, or along channels of S"),
+    },
     "dataset": {
         "folder": ("chunkygan.components.datasets.folder:Folder", "the pictures of a folder, cut and resized"),
         "procfaces": ("chunkygan.components.datasets.procfaces:ProcFaces", "faces that a renderer draws"),
