@@ -34,6 +34,10 @@ CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
             "chunkygan.components.inverters.optimization:Optimization",
             "fits the codes of all chunks together by gradient descent",
         ),
+        "pivotal_tuning": (
+            "chunkygan.components.inverters.pivotal_tuning:PivotalTuning",
+            "tunes a copy of the generator around codes, and keeps the small difference",
+        ),
     },
     "mask_generator": {
         "single": ("chunkygan.components.mask_generators.single:Single", "one chunk: the whole image"),

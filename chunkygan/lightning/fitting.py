@@ -11,11 +11,12 @@ import pytorch_lightning as pl
 from chunkygan.lightning.chunk_fit import ChunkFit
 from chunkygan.lightning.fit_callbacks import SaveState, StopOnPlateau, Tell
 from chunkygan.lightning.trainer import quiet_trainer, ticks
+from chunkygan.lightning.tuning import Tuning
 from chunkygan.types import Listener
 
 
 def run(
-    fit: ChunkFit,
+    fit: ChunkFit | Tuning,
     *,
     listeners: Sequence[Listener] = (),
     patience: int | None = None,
