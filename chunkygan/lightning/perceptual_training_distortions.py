@@ -66,7 +66,8 @@ def swap_parts(images: Tensor, severity: Tensor, labels: Tensor, random: torch.G
 
 
 KINDS: dict[str, Distortion] = {
-    "noise": noise, "blur": blur, "shift": shift, "colour_cast": colour_cast, "pixelate": pixelate, "swap_parts": swap_parts,
+    "noise": noise, "blur": blur, "shift": shift, "colour_cast": colour_cast, "pixelate": pixelate,
+    "swap_parts": swap_parts,
 }  # fmt: skip
 
 
