@@ -128,7 +128,7 @@ class Machine:
         return self.stack[-1]
 
     def _since_mark(self) -> list[Any]:
-        values = []
+        values: list[Any] = []
         while self.stack:
             value = self.stack.pop()
             if value is _MARK:

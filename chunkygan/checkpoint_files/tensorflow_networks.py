@@ -22,7 +22,8 @@ def variables_of(network: Record) -> dict[str, Stored]:
     Raises:
         WeightsError: a state that is no network's.
     """
-    version, found = network.state.get("version"), {}
+    version = network.state.get("version")
+    found: dict[str, Stored] = {}
     if not isinstance(version, int) or version < 4:
         raise WeightsError(f"a TensorFlow network of version {version!r}; StyleGAN2's are of version 4 or above")
     waiting = [("", network)]

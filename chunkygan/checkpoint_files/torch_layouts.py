@@ -61,7 +61,7 @@ def read_old_layout(data: memoryview, *, names: Mapping[str, Name] = NAMES, fuel
         start, end = position + 8, position + 8 + storage.size
         if count != storage.count or end > len(data):
             raise Damaged(f"storage {str(key)[:40]} of {storage.count} numbers is not whole")
-        storage.read = lambda start=start, end=end: data[start:end]  # type: ignore[misc]
+        storage.read = lambda start=start, end=end: data[start:end]
         position = end
     return content
 

@@ -59,8 +59,8 @@ def stages(x: Tensor, body: nn.Sequential, units: Sequence[int]) -> list[Tensor]
     """What a body gives after each of its stages of so many units."""
     found, end = [], 0
     for count in units:
-        for unit in body[end : end + count]:
-            x = unit(x)
+        for i in range(end, end + count):
+            x = body[i](x)
         end += count
         found.append(x)
     return found

@@ -53,4 +53,4 @@ class ReStyle(PretrainedEncoder):
         if max(images.shape[-2:]) <= side:
             return self.seen(images)
         scale = side / max(images.shape[-2:])
-        return F.adaptive_avg_pool2d(images, [round(length * scale) for length in images.shape[-2:]])
+        return F.adaptive_avg_pool2d(images, (round(images.shape[-2] * scale), round(images.shape[-1] * scale)))
