@@ -62,15 +62,17 @@ class Poisson(Blender):
             raise ShapeError(
                 f"the mask has no pixel of {self.threshold:g} or more: there is nothing to blend; paint one"
             )
-        pictures = drawn.detach().cpu().double().numpy()
-        old = photo.detach()[0].cpu().double().numpy()
+        rows, columns = _around(region)
+        labels, region = labels[rows, columns], region[rows, columns]
+        pictures = drawn.detach()[..., rows, columns].cpu().double().numpy()
+        old = photo.detach()[0, :, rows, columns].cpu().double().numpy()
         mine = np.take_along_axis(pictures, np.maximum(labels - 1, 0)[None, None], 0)[0]  # (3, h, w)
         steps = _guidance(pictures, labels)
         system, result = self._system(region), photo.detach().clone()
-        inside = torch.from_numpy(region).to(photo.device)
+        part, inside = result[0, :, rows, columns], torch.from_numpy(region).to(photo.device)
         for channel in range(3):
             values = system.solve((steps[0][channel], steps[1][channel]), old[channel], mine[channel].mean())
-            result[0, channel, inside] = torch.from_numpy(values).to(result)
+            part[channel, inside] = torch.from_numpy(values).to(result)
         return result
 
     def _system(self, region: Any) -> PoissonSystem:
@@ -81,6 +83,15 @@ class Poisson(Blender):
                 self._systems.popitem(last=False)
         self._systems.move_to_end(key)
         return self._systems[key]
+
+
+def _around(region: Any) -> tuple[slice, slice]:
+    """Rows and columns of a region and of its neighbours, so that only a region at the frame touches their edge."""
+    found = []
+    for axis in (1, 0):
+        used = np.flatnonzero(region.any(axis))
+        found.append(slice(max(int(used[0]) - 1, 0), int(used[-1]) + 2))
+    return found[0], found[1]
 
 
 def _guidance(pictures: Any, labels: Any) -> tuple[Any, Any]:
