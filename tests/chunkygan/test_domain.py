@@ -86,3 +86,10 @@ def test_unknown_names_are_explained() -> None:
 
 def test_parts_are_kinds() -> None:
     assert set(PARTS) <= set(registry.KINDS)
+
+
+def test_the_drawn_domain_names_its_data_sets_classes_in_their_order() -> None:
+    from chunkygan.build import create
+
+    domain = load_domain("procfaces_128")
+    assert domain.class_names == tuple(create("dataset", domain.dataset, seed=0).classes)
