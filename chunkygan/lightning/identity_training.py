@@ -64,7 +64,7 @@ class IdentityTraining(pl.LightningModule):
         self.batch, self.learning_rate, self.seed = batch, learning_rate, seed
         self.margin, self.scale, self.guide = margin, scale, guide
         self.register_buffer("truth", (truth - truth.mean(0)) / truth.std(0).clamp(min=1e-3))
-        self.centres = nn.Parameter(torch.randn(len(truth), dimensions))
+        self.centres = nn.Parameter(0.03 * torch.randn(len(truth), dimensions))  # short, so that Adam turns them soon
         self.tell = nn.Linear(dimensions, truth.shape[1])
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
@@ -74,8 +74,8 @@ class IdentityTraining(pl.LightningModule):
         person = (items // self.shots).to(self.device)
         embedded = F.normalize(self.network(images))
         cosine = embedded @ F.normalize(self.centres).T
-        margin = self.margin * min(1.0, 3 * step / self.steps)  # from none: otherwise the first steps go nowhere
-        logits = arcface_logits(cosine, person, margin=margin, scale=self.scale)
+        grown = min(max(3 * step / self.steps - 1, 0.0), 1.0)  # none at first: otherwise the first steps go nowhere
+        logits = arcface_logits(cosine, person, margin=self.margin * grown, scale=self.scale)
         told_truth = self.tell(math.sqrt(embedded.shape[1]) * embedded)
         losses = {"people": F.cross_entropy(logits, person), "truth": F.mse_loss(told_truth, self.truth[person])}
         told(step, losses)
@@ -123,8 +123,8 @@ def train(
     batch: int = 48,
     learning_rate: float = 2e-3,
     margin: float = 0.3,
-    scale: float = 20.0,
-    guide: float = 1.0,
+    scale: float = 16.0,
+    guide: float = 10.0,
     strangers: int = 100,
     tested_at: int = 128,
     save_every: int = 250,
@@ -140,7 +140,7 @@ def train(
         dimensions: of an embedding.
         size: side in pixels at which the network looks at pictures.
         widths: channels of its stages.
-        margin: ArcFace's, in radians; it grows from 0 over the first third of the steps.
+        margin: ArcFace's, in radians; it grows from 0 over the second third of the steps.
         scale: ArcFace's, of the logits.
         guide: weight of the linear reading of the true identity vector; 0: ArcFace alone.
         strangers: how many people of the test split are scored, at `tested_at` pixels.
