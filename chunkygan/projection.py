@@ -125,7 +125,7 @@ class Projection:
             ProjectionError: no such chunk or rows.
             ShapeError: the direction fits no space of a chunk.
         """
-        move = Move(direction.detach().cpu(), float(strength), self._indices(chunk), rows, name)
+        move = Move(direction.detach().cpu(), float(strength), self.chunk_indices(chunk), rows, name)
         return replace(self, edits=(*self.edits, self._checked(move)))
 
     def change_edit(self, index: int, *, chunk: str | Sequence[str] | None = None, **changes: Any) -> Projection:
@@ -141,7 +141,7 @@ class Projection:
         """
         place = self._place(index)
         move = replace(self.edits[place], **changes)
-        move = self._checked(move if chunk is None else replace(move, chunks=self._indices(chunk)))
+        move = self._checked(move if chunk is None else replace(move, chunks=self.chunk_indices(chunk)))
         return replace(self, edits=(*self.edits[:place], move, *self.edits[place + 1 :]))
 
     def remove_edit(self, index: int) -> Projection:
@@ -176,6 +176,19 @@ class Projection:
 
         save_projection(self, path)
 
+    def chunk_indices(self, chunk: str | Sequence[str] | None) -> tuple[int, ...]:
+        """Indices of chunks by name, of all for None.
+
+        Raises:
+            ProjectionError: no such chunk.
+        """
+        names = self.segments.names
+        wanted = list(names) if chunk is None else [chunk] if isinstance(chunk, str) else list(chunk)
+        for name in wanted:
+            if name not in names:
+                raise ProjectionError(f"no chunk '{name}'; {known(names)}{did_you_mean(name, names)}")
+        return tuple(names.index(name) for name in wanted)
+
     @property
     def _device(self) -> torch.device:
         return self.generator.w_avg.device
@@ -194,11 +207,3 @@ class Projection:
         if not -len(self.edits) <= index < len(self.edits):
             raise ProjectionError(f"no edit {index}; there are {len(self.edits)}")
         return index % len(self.edits)
-
-    def _indices(self, chunk: str | Sequence[str] | None) -> tuple[int, ...]:
-        names = self.segments.names
-        wanted = list(names) if chunk is None else [chunk] if isinstance(chunk, str) else list(chunk)
-        for name in wanted:
-            if name not in names:
-                raise ProjectionError(f"no chunk '{name}'; {known(names)}{did_you_mean(name, names)}")
-        return tuple(names.index(name) for name in wanted)

@@ -19,6 +19,7 @@ from chunkygan.wording import did_you_mean
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "invert": ("chunkygan.cli.invert", "fit pictures chunk by chunk"),
+    "edit": ("chunkygan.cli.edit", "move fitted pictures along directions, all of them or single chunks"),
     "train": ("chunkygan.cli.train", "train what a recipe names"),
     "evaluate": ("chunkygan.cli.evaluate", "measure over a set of pictures"),
     "sample": ("chunkygan.cli.sample", "draw pictures from a generator or a data set"),

@@ -1,0 +1,216 @@
+"""Edits projections: moves the codes of all chunks, or of some, along directions, and draws the result.
+
+  chunkygan edit runs/invert/face/projection.safetensors --edit smile.npy=1.5 --chunk mouth --edit age.npy=-1
+  chunkygan edit runs/invert --sweep smile.npy=-2:2:9              a strip and an animation, for every projection there
+  chunkygan edit face.safetensors --grid smile.npy=-2:2:5 age.npy=-1:1:3
+  chunkygan edit face.safetensors --edit glasses.npy=2 --chunk eyes --fill correction.png
+
+--chunk and --rows belong to the edit, sweep or grid before them. The projection's own edits stay; --remove takes them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from chunkygan.errors import ChunkyGANError, ProjectionError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from chunkygan.edit_words import EditWords
+    from chunkygan.interfaces import Blender, Generator
+    from chunkygan.projection import Projection
+
+
+class _InOrder(argparse.Action):
+    """Keeps the options of edits in the order in which they were given."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option: str | None = None) -> None:
+        namespace.words_in_order = [*(getattr(namespace, "words_in_order", None) or []), (self.dest, values)]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("projections", nargs="+", metavar="PROJECTION", help="files, or folders with projections")
+    edit, sweep = "NAME=STRENGTH", "NAME=FROM:TO:COUNT"
+    parser.add_argument("--edit", action=_InOrder, metavar=edit, help="a direction's file or name, and how far")
+    parser.add_argument("--chunk", action=_InOrder, metavar="NAME", help="only this chunk; may be given again")
+    parser.add_argument("--rows", action=_InOrder, metavar="FIRST:END", help="only these rows of W+")
+    parser.add_argument("--sweep", action=_InOrder, metavar=sweep, help="a strip over strengths")
+    parser.add_argument("--grid", action=_InOrder, nargs=2, metavar=sweep, help="two of them against each other")
+    parser.add_argument("--directions", action="append", default=[], metavar="DIR", help="folder of direction files")
+    parser.add_argument("--remove", action="append", type=int, default=[], metavar="N", help="the N-th edit it has")
+    parser.add_argument("--blend", metavar="BLENDER", help="put the edited chunks into the photo: alpha or poisson")
+    parser.add_argument("--fill", metavar="MASK", help="grey picture: white is the hole, grey must match the photo")
+    parser.add_argument("--generator", metavar="NAME_OR_FILE", help="draw with it instead of the projection's own")
+    parser.add_argument("--out", default="runs/edit", metavar="DIR", help="default: runs/edit")
+
+
+def run(args: argparse.Namespace) -> None:
+    words = _edits(getattr(args, "words_in_order", None) or [])
+    jobs = _jobs(args.projections, Path(args.out))
+
+    from chunkygan.build import create
+    from chunkygan.loading import load_generator
+
+    blender = create("blender", args.blend) if args.blend else None
+    generator = load_generator(args.generator) if args.generator else None
+    failures = 0
+    for file, folder in jobs:
+        try:
+            print(f"{file} -> {folder}", file=sys.stderr)
+            _edit(file, folder, words, args, blender, generator)
+        except ChunkyGANError as error:
+            if len(jobs) == 1:
+                raise
+            failures += 1
+            print(f"{file}: {error}", file=sys.stderr)
+    if failures:
+        raise ChunkyGANError(f"{failures} of {len(jobs)} projections could not be edited; the others are done")
+
+
+def _edits(in_order: list[tuple[str, Any]]) -> list[tuple[str, list[EditWords]]]:
+    """(edit, sweep or grid, its words), each with the chunks and rows that were said after it."""
+    from chunkygan.edit_words import parse_edit, parse_rows
+
+    found: list[tuple[str, list[EditWords]]] = []
+    for option, value in in_order:
+        if option in ("edit", "sweep", "grid"):
+            texts = value if option == "grid" else [value]
+            found.append((option, [parse_edit(text, sweep=option != "edit") for text in texts]))
+        elif not found:
+            raise ProjectionError(f"--{option} {value} belongs to an edit: put it after --edit, --sweep or --grid")
+        else:
+            for words in found[-1][1]:
+                if option == "chunk":
+                    words.chunks.append(value)
+                else:
+                    words.rows = parse_rows(value)
+    if sum(option != "edit" for option, _ in found) > 1:
+        raise ProjectionError("one --sweep or --grid at a time")
+    return found
+
+
+def _jobs(projections: list[str], out: Path) -> list[tuple[Path, Path]]:
+    """(file, folder for its results), one a projection."""
+    files: list[Path] = []
+    for name in projections:
+        path = Path(name)
+        inside = sorted(path.rglob("projection.safetensors")) or sorted(path.glob("*.safetensors"))
+        if path.is_dir() and not inside:
+            raise ProjectionError(f"no projections in the folder '{path}'")
+        files += inside if path.is_dir() else [path]
+    files = list(dict.fromkeys(files))
+    names = [file.parent.name if file.stem == "projection" and file.parent.name else file.stem for file in files]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise ProjectionError(f"two projections are called {twice}; edit them with different --out")
+    return [(file, out / name) for file, name in zip(files, names)]
+
+
+def _edit(
+    file: Path,
+    folder: Path,
+    words: list[tuple[str, list[EditWords]]],
+    args: argparse.Namespace,
+    blender: Blender | None,
+    generator: Generator | None,
+) -> None:
+    """Edits one projection and writes its files."""
+    from chunkygan.files import write_json
+    from chunkygan.images import write_image
+    from chunkygan.pasting import edited_chunks, seams
+    from chunkygan.pictures import grid, progress_gif
+    from chunkygan.projection_file import load_projection
+
+    projection = load_projection(file, generator=generator)
+    for index in sorted(args.remove, reverse=True):
+        projection = projection.remove_edit(index)
+    before = _picture(projection, blender)
+    for option, asked in words:
+        if option == "edit":
+            projection = _with(projection, asked[0], asked[0].strengths[0], args.directions)
+    folder.mkdir(parents=True, exist_ok=True)
+    several = next((item for item in words if item[0] != "edit"), None)
+    if several is not None:
+        frames, columns = _swept(projection, several[1], args.directions, blender)
+        write_image(folder / ("strip.png" if several[0] == "sweep" else "grid.png"), grid(frames, columns))
+        if several[0] == "sweep":
+            from chunkygan.images import to_pil
+
+            progress_gif([to_pil(frame) for frame in frames], folder / "sweep.gif")
+    if args.fill:
+        projection = _filled(projection, Path(args.fill))
+    picture = _picture(projection, None if args.fill else blender)
+    if several is None:
+        import torch
+
+        write_image(folder / "strip.png", grid(torch.cat([projection.target, before, picture]), 3))
+    pasted_in = edited_chunks(projection) if blender is not None and not args.fill else None
+    write_image(folder / "edited.png", picture)
+    projection.save(folder / "projection.safetensors")
+    changed = float((picture - before).square().mean())
+    measures = {"seam": round(seams(projection, picture, pasted_in), 6), "changed": round(changed, 6)}
+    write_json(folder / "edit.json", measures)
+    print(f"seam {measures['seam']:.4f}, mean squared change {measures['changed']:.4f}; results: {folder}")
+
+
+def _picture(projection: Projection, blender: Blender | None) -> Tensor:
+    from chunkygan.pasting import pasted
+
+    return projection.render() if blender is None else pasted(projection, blender)
+
+
+def _with(projection: Projection, words: EditWords, strength: float, folders: list[str]) -> Projection:
+    """The projection with one more edit; warnings go to stderr."""
+    from chunkygan.edit_words import find_direction
+
+    direction, rows = find_direction(words.name, projection.generator, folders)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        name = Path(words.name).stem
+        edited = projection.edit(direction, strength, words.chunks or None, rows=words.rows or rows, name=name)
+    for warning in caught:
+        print(f"warning: {warning.message}", file=sys.stderr)
+    return edited
+
+
+def _swept(
+    projection: Projection, asked: list[EditWords], folders: list[str], blender: Blender | None
+) -> tuple[Tensor, int]:
+    """(n, 3, h, w) pictures, row by row, and how many make a row."""
+    import torch
+
+    for words in asked:
+        far = max(words.strengths, key=abs)
+        projection = _with(projection, words, far, folders)  # warned of once, then only changed
+    frames = []
+    count = len(projection.edits)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        rows = asked[1].strengths if len(asked) > 1 else (None,)
+        for second in rows:
+            lower = projection if second is None else projection.change_edit(count - 1, strength=second)
+            for first in asked[0].strengths:
+                moved = lower.change_edit(count - len(asked), strength=first)
+                frames.append(_picture(moved, blender))
+    return torch.cat(frames), len(asked[0].strengths)
+
+
+def _filled(projection: Projection, mask: Path) -> Projection:
+    from chunkygan.build import create
+    from chunkygan.cli.progress import Progress
+    from chunkygan.hole_filling import fill_hole
+    from chunkygan.images import read_image
+
+    spec = projection.recipe.get("perceptual")
+    if not spec:
+        raise ProjectionError("--fill needs the perceptual network that the projection was made with; it names none")
+    grey = read_image(mask, size=projection.generator.resolution)[0].mean(0) / 2 + 0.5
+    inner = (grey > 0.75).float()
+    outer = ((grey > 0.25) & (grey <= 0.75)).float()
+    with Progress("fill") as shown:
+        return fill_hole(projection, outer, inner, perceptual=create("perceptual", spec), listeners=[shown])

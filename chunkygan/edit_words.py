@@ -1,0 +1,126 @@
+"""What people write for edits: ``smile=1.5``, ``age.npy=-2``, ``s9.409=5``; and the directions behind the names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from chunkygan import registry
+from chunkygan.build import create
+from chunkygan.directions import read_direction
+from chunkygan.errors import ProjectionError
+from chunkygan.interfaces import Generator
+from chunkygan.moves import channel_direction
+from chunkygan.wording import did_you_mean, known
+
+SUFFIXES = (".npy", ".pt", ".safetensors")
+_CHANNEL = re.compile(r"s(\d+)\.(\d+)")
+
+
+@dataclass
+class EditWords:
+    """One edit as it was asked for.
+
+    Args:
+        name: a direction's file or name; ``FILE#NAME`` for one of several in a file; ``s<layer>.<channel>`` of S.
+        strengths: one, or those of a sweep.
+        chunks: names; empty: all.
+        rows: of W+; None: the direction's own.
+    """
+
+    name: str
+    strengths: tuple[float, ...]
+    chunks: list[str] = field(default_factory=list)
+    rows: tuple[int, int] | None = None
+
+
+def parse_edit(text: str, *, sweep: bool = False) -> EditWords:
+    """An edit from ``NAME=STRENGTH``, or with `sweep` from ``NAME=FROM:TO:COUNT``.
+
+    Raises:
+        ProjectionError: another form.
+
+    >>> parse_edit("smile=-2:2:5", sweep=True).strengths
+    (-2.0, -1.0, 0.0, 1.0, 2.0)
+    """
+    name, equals, value = text.rpartition("=")
+    wanted = "NAME=FROM:TO:COUNT, such as smile=-2:2:9, COUNT 2 to 100" if sweep else "NAME=STRENGTH, such as smile=1.5"
+    try:
+        if not (name and equals):
+            raise ValueError
+        if not sweep:
+            return EditWords(name, (_finite(value),))
+        first, last, count = value.split(":")
+        if not 2 <= int(count) <= 100:
+            raise ValueError
+        return EditWords(name, tuple(torch.linspace(_finite(first), _finite(last), int(count)).tolist()))
+    except ValueError:
+        raise ProjectionError(f"an edit must be {wanted}; got '{text}'") from None
+
+
+def parse_rows(text: str) -> tuple[int, int]:
+    """Rows of W+ from ``FIRST:END``, END not among them.
+
+    Raises:
+        ProjectionError: another form.
+    """
+    found = re.fullmatch(r"(\d+):(\d+)", text)
+    if not found:
+        raise ProjectionError(f"rows must be FIRST:END, such as 2:5 for rows 2, 3 and 4; got '{text}'")
+    return int(found[1]), int(found[2])
+
+
+def find_direction(
+    name: str, generator: Generator, folders: Sequence[str] = ()
+) -> tuple[Tensor, tuple[int, int] | None]:
+    """A direction by its file or name, of the length that strength 1 is in its file, and the rows it is meant for.
+
+    Args:
+        name: see `EditWords`.
+        folders: in which ``NAME.npy``, ``NAME.pt`` and ``NAME.safetensors`` are looked for.
+
+    Raises:
+        ProjectionError: no such direction; with a near match and what there is.
+        WeightsError: a file that holds no direction of this generator.
+    """
+    if (channel := _CHANNEL.fullmatch(name)) is not None:
+        return channel_direction(generator, [(int(channel[1]), int(channel[2]), 1.0)]), None
+    file, _, part = name.partition("#")
+    path = _file(file, folders)
+    if path is not None:
+        found = read_direction(path, name=part or None, w_dim=generator.w_dim, s_dim=sum(generator.style_dims))
+        return found.vector * found.native_strength, found.rows
+    edits = [word for word in registry.names("edit") if word != "linear"]
+    if file in edits:
+        edit = create("edit", file, generator=generator)
+        if getattr(edit, "direction", None) is None:
+            raise ProjectionError(f"edit '{file}' has no direction; it can be applied from Python only")
+        return edit.direction, getattr(edit, "rows", None)
+    names = [*edits, *_names_in(folders)]
+    where = f" in {', '.join(folders)}" if folders else ""
+    raise ProjectionError(
+        f"no direction '{file}': neither a file nor a name{where}; {known(names)}{did_you_mean(file, names)}. "
+        "--directions DIR names a folder of direction files"
+    )
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if value != value or value in (float("inf"), float("-inf")):
+        raise ValueError
+    return value
+
+
+def _file(name: str, folders: Sequence[str]) -> Path | None:
+    candidates = [Path(name)] if Path(name).suffix in SUFFIXES else []
+    candidates += [Path(folder) / (name + suffix) for folder in folders for suffix in SUFFIXES]
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _names_in(folders: Sequence[str]) -> list[str]:
+    return sorted({path.stem for folder in folders for path in Path(folder).glob("*") if path.suffix in SUFFIXES})
