@@ -27,6 +27,9 @@ from chunkygan.wording import did_you_mean, known
 
 FRUGAL_PIXELS = 4_000_000  # chunks times pixels above which activations are not kept, as for `optimization`
 
+PEERS_STOP = {"lpips_alex": 0.06}
+"""Perceptual network -> the distance at which tuning ends unless told otherwise."""
+
 
 class PivotalTuning(Inverter):
     """Tunes a copy of the generator until the codes draw the picture, and keeps the compact difference of its weights.
@@ -37,7 +40,8 @@ class PivotalTuning(Inverter):
         steps: optimiser steps at most.
         lr: Adam's step size.
         perceptual, l2: weights of the perceptual distance and of the mean squared difference.
-        stop_at: ends when the perceptual distance is this small; its scale is that of the perceptual network.
+        stop_at: ends when the perceptual distance is this small, on the scale of its network; null: the peers' 0.06
+            with theirs, LPIPS of AlexNet, and never with another.
         chunks: names of the chunks whose area the loss sees; empty: all.
         locality: weight of what the tuned generator draws otherwise than the generator near the codes; 0: none, as
             the peers have it; they use 0.1 where they use it. Doubles the time.
@@ -56,7 +60,7 @@ class PivotalTuning(Inverter):
         lr: float = 3e-4,
         perceptual: float = 1.0,
         l2: float = 1.0,
-        stop_at: float = 0.06,
+        stop_at: float | None = None,
         chunks: Sequence[str] = (),
         locality: float = 0.0,
         locality_distance: float = 0.75,
@@ -71,8 +75,8 @@ class PivotalTuning(Inverter):
         self.runs_before = before is not None
         self.settings = dict(
             steps=steps, lr=lr, perceptual=perceptual, l2=l2, locality=locality, locality_distance=locality_distance,
-            stop_at=stop_at,
         )  # fmt: skip
+        self.stop_at = stop_at
         self.chunks, self.rank, self.keep = tuple(chunks), rank, keep
         self.trainer = trainer or {}
 
@@ -104,9 +108,8 @@ class PivotalTuning(Inverter):
             )  # fmt: skip
         fit = _in_spaces(fit, generator, spaces, mask_generator)
         pivot = Pivot(target, fit.codes, fit.segments, fit.noise, seen_by(fit.segments, self.chunks))
-        tuning = Tuning(
-            pivot, tuned(generator, fit.weight_changes), generator, perceptual, self._settings(fit.segments), seed=seed
-        )
+        settings = self._settings(fit.segments, perceptual.name)
+        tuning = Tuning(pivot, tuned(generator, fit.weight_changes), generator, perceptual, settings, seed=seed)
         fitting.run(tuning, listeners=listeners, state=state, trainer=self.trainer)
         if (left := _beside(state)) is not None:
             left.unlink(missing_ok=True)
@@ -114,8 +117,10 @@ class PivotalTuning(Inverter):
         history = tuple({name: float(value) for name, value in row.items()} for row in tuning.history)
         return replace(fit, weight_changes=changes, history=(*fit.history, *history), steps=fit.steps + len(history))
 
-    def _settings(self, segments: Segments) -> TuningSettings:
-        return TuningSettings(**self.settings, frugal=float((segments.masks > 0).sum()) > FRUGAL_PIXELS)  # type: ignore[arg-type]
+    def _settings(self, segments: Segments, network: str) -> TuningSettings:
+        stop_at = PEERS_STOP.get(network, 0.0) if self.stop_at is None else self.stop_at
+        frugal = float((segments.masks > 0).sum()) > FRUGAL_PIXELS
+        return TuningSettings(**self.settings, stop_at=stop_at, frugal=frugal)  # type: ignore[arg-type]
 
     @torch.no_grad()
     def _packed(self, tuning: Tuning, generator: Generator, perceptual: Perceptual) -> WeightChanges:

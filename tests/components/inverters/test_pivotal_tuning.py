@@ -86,6 +86,12 @@ def test_it_stops_at_the_threshold_without_a_step(tiny, tune, pivot, target):
     assert not fit.weight_changes.parts
 
 
+def test_the_peers_threshold_is_that_of_their_network_only(pivot):
+    by = {name: PivotalTuning()._settings(pivot.segments, name).stop_at for name in ("lpips_alex", "lpips_procfaces")}
+    assert by == {"lpips_alex": 0.06, "lpips_procfaces": 0.0}
+    assert PivotalTuning(stop_at=0.2)._settings(pivot.segments, "lpips_alex").stop_at == 0.2
+
+
 def test_the_loss_may_see_single_chunks_only(tiny, pixels, pivot, target):
     from chunkygan.lightning.tuning import TuningSettings, seen_by
 
