@@ -217,6 +217,10 @@ class MaskGenerator(nn.Module, ABC):
     def forward(self) -> Tensor:
         """(n_images, n_chunks, h, w) in [0, 1], summing to 1 over the chunks at every pixel."""
 
+    def fitted(self) -> dict[str, Tensor]:
+        """What a fit has moved, by name, for continuing or editing; its own parameters unless it says otherwise."""
+        return dict(self.named_parameters())
+
     def static(self) -> Tensor | None:
         """(n_images, h, w) in [0, 1]: where the image itself is kept (S_X of Eq. 3); None for nowhere."""
         return None
@@ -288,10 +292,15 @@ class SegHead(nn.Module, ABC):
     Attributes:
         classes: names, in the order of the channels.
         widths: channels of the maps of `Generator.feature_stack` that it reads.
+        classifiers: the ensemble, which a training trains; each gives (p, len(classes)) logits of pixels
+            (p, sum(widths)), the maps upsampled to one size and stacked.
+        config: settings that its file keeps.
     """
 
     classes: tuple[str, ...]
     widths: tuple[int, ...]
+    classifiers: nn.ModuleList
+    config: dict[str, Any]
 
     @abstractmethod
     def forward(self, features: Sequence[Tensor], *, size: tuple[int, int], models: int | None = None) -> Tensor:

@@ -42,12 +42,15 @@ class OutputOptions:
         baseline: fit one global W+ code with the same inverter too, and compare.
         report: write report.png.
         gif_frames: pictures in progress.gif; 0: none.
+        evolution: steps after which composite and masks are shown in evolution.png, beside the last; empty: no such
+            picture.
         max_pixels: a picture with more is refused before it is decoded.
     """
 
     baseline: bool = False
     report: bool = True
     gif_frames: int = 24
+    evolution: Sequence[int] = ()
     max_pixels: int = MAX_PIXELS
 
 
@@ -100,7 +103,10 @@ class Inversion:
         if masks is not None:
             source = "path" if isinstance(masks, (str, os.PathLike)) else "array"
             spec = {"name": "painted", source: masks}
-        return create("mask_generator", spec, generator=self.generator, size=self.generator.resolution, image=target)
+        return create(
+            "mask_generator", spec, generator=self.generator, size=self.generator.resolution, image=target,
+            perceptual=self.perceptual, seed=self.seed,
+        )  # fmt: skip
 
     def project(
         self,
@@ -163,6 +169,8 @@ class Inversion:
             "seconds": round(seconds, 2),
             "chunks": len(fit.segments.names),
             "peak_memory_bytes": _peak_memory(),
+            **{f"area_{name}": round(last, 5) for name, (_, last) in fit.areas.items()},
+            **{f"area_start_{name}": round(first, 5) for name, (first, _) in fit.areas.items()},
         }
 
     def _space_specs(self, chunks: Sequence[str]) -> list[Spec]:

@@ -40,7 +40,7 @@ INJECTED: dict[str, tuple[str, ...]] = {
     "latent_space": ("generator", "device"),
     "encoder": ("generator", "device"),
     "inverter": ("generator", "device", "seed", "trainer"),
-    "mask_generator": ("generator", "size", "image", "classes", "device"),
+    "mask_generator": ("generator", "size", "image", "perceptual", "seed", "classes", "device"),
     "seg_head": ("generator", "classes", "device"),
     "perceptual": ("device",),
     "identity": ("device",),
@@ -116,5 +116,17 @@ JOBS: dict[str, dict[str, Key]] = {
     "train_attributes": _training("chunkygan.lightning.attribute_training"),
     "train_identity": _training("chunkygan.lightning.identity_training"),
     "train_parser": _training("chunkygan.lightning.parser_training"),
+    "train_seghead": {
+        **_COMMON,
+        "generator": Key(kind="generator"),
+        "seg_head": Key(kind="seg_head", default={"name": "datasetgan_mlp"}),
+        "parser": Key(kind="parser", default=None, nullable=True),
+        "training": Key(
+            section="chunkygan.lightning.seghead_training:train",
+            injected=("out_dir", "seed", "generator", "seg_head", "parser", "trainer"),
+            default={},
+        ),
+        "trainer": _TRAINER,
+    },
 }
 """Job -> its keys, in the order in which a resolved recipe is written."""

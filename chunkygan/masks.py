@@ -120,6 +120,26 @@ def normalise(masks: Tensor) -> Tensor:
     return torch.cat([first.unsqueeze(0), result[1:]])
 
 
+def pruned(masks: Tensor, threshold: float) -> Tensor:
+    """Masks without their faint tails: what is at or below a threshold becomes 0, the others are divided by their sum.
+
+    A chunk then has to be drawn only where it shows. Of n chunks, a composite of pictures in [-1, 1] changes by at most
+    ``2 (n - 1) threshold`` anywhere. The largest mask of a pixel always stays; 0 changes nothing.
+
+    Args:
+        masks: (n_chunks, h, w), summing to 1.
+        threshold: 0 or more, below 1.
+
+    Returns:
+        (n_chunks, h, w), summing to 1.
+    """
+    if threshold <= 0:
+        return masks
+    stays = (masks > threshold) | (masks == masks.max(0, keepdim=True).values)
+    kept = torch.where(stays, masks, torch.zeros_like(masks))
+    return kept / kept.sum(0)
+
+
 def with_rest(masks: Tensor, *, tolerance: float = 0.0) -> Tensor:
     """Masks with the share that they leave over as one more, last mask; all together sum to 1.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
+from chunkygan.evolution import Evolution
 from chunkygan.files import write_json
 from chunkygan.images import to_pil, write_image
 from chunkygan.interfaces import MaskGenerator
@@ -54,10 +55,13 @@ class PictureJob:
         target = inversion.read(self.source)
         mask_generator = inversion.masks_for(target, stem=self.source.stem)
         self._begin()
-        chunked = self._fitted("projection", inversion, watch, [frames], target, mask_generator)
+        evolution = Evolution(inversion.output.evolution)
+        chunked = self._fitted("projection", inversion, watch, [frames, evolution], target, mask_generator)
         baseline = self._fitted("baseline", inversion, watch, [], target) if inversion.output.baseline else None
         chunked = replace(chunked, metrics=_compared(chunked, baseline))
         self._write(chunked, baseline, inversion, frames.pictures, getattr(mask_generator, "colours", None))
+        if evolution.moments:
+            write_image(self.folder / "evolution.png", evolution.sheet(getattr(mask_generator, "colours", None)))
         return chunked
 
     def _fitted(

@@ -93,6 +93,7 @@ class Step:
         losses: the terms of the objective and their weighted sum ``total``, as floats.
         preview: draws the current composite, ``(1, 3, h, w)``, when called; costs one synthesis.
         stop: ends the fit after this step when called.
+        segments: gives the chunks as they are now, when called.
     """
 
     step: int
@@ -100,6 +101,7 @@ class Step:
     losses: dict[str, float]
     preview: Callable[[], Tensor]
     stop: Callable[[], None]
+    segments: Callable[[], Segments]
 
 
 Listener = Callable[[Step], None]
@@ -130,6 +132,7 @@ class Fit:
         history: one dict of losses a step.
         steps: steps that were done.
         weight_changes: of the generator, where it was tuned; None: it was not.
+        areas: chunk -> its share of the picture before and after, where masks could move.
     """
 
     codes: Codes
@@ -139,3 +142,4 @@ class Fit:
     history: tuple[dict[str, float], ...] = ()
     steps: int = 0
     weight_changes: WeightChanges | None = None
+    areas: dict[str, tuple[float, float]] = field(default_factory=dict)

@@ -42,6 +42,10 @@ CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
     "mask_generator": {
         "single": ("chunkygan.components.mask_generators.single:Single", "one chunk: the whole image"),
         "painted": ("chunkygan.components.mask_generators.painted:Painted", "masks from picture files or an array"),
+        "seghead": (
+            "chunkygan.components.mask_generators.seghead:SegHeadMasks",
+            "masks that a segmentation head gives for a mask code, which is fitted too",
+        ),
     },
     "seg_head": {
         "datasetgan_mlp": (

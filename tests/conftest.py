@@ -204,3 +204,22 @@ output: {{gif_frames: 2}}
 """
     )
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def tiny_head(tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a segmentation head for `tiny`: four classes that divide its pictures unevenly, `none` nowhere."""
+    import torch
+
+    from chunkygan.components.seg_heads.datasetgan_mlp import DatasetGanMlp
+    from chunkygan.network_file import write_network
+
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        head = DatasetGanMlp(tiny, ["sky", "sea", "sand", "none"], models=2)
+        for one in head.classifiers:
+            one.layers[0].weight.data.mul_(10)
+            one.layers[6].weight.data.mul_(20)
+            one.layers[6].bias.data[3] = -40.0
+    config = {key: value for key, value in head.config.items() if key != "kind"}
+    return write_network(tmp_path_factory.mktemp("head") / "head.safetensors", "seg_head", config, head.eval())

@@ -32,9 +32,9 @@ def run(args: argparse.Namespace) -> None:
     open_run(out, recipe)
     module, name = section.section.split(":")
     seed = recipe.data["seed"]
-    dataset = create("dataset", recipe.data["dataset"], seed=seed)
+    parts = {name: recipe.data[name] for name, key in JOBS[recipe.job].items() if key.kind}
+    dataset = [create("dataset", parts.pop("dataset"), seed=seed)] if "dataset" in parts else []
     train = getattr(importlib.import_module(module), name)
     trainer = trainer_options(**recipe.data["trainer"])
-    parts = {name: recipe.data[name] for name, key in JOBS[recipe.job].items() if key.kind and name != "dataset"}
-    weights = train(dataset, out, seed, **recipe.data["training"], **parts, trainer=trainer)
+    weights = train(*dataset, out, seed, **recipe.data["training"], **parts, trainer=trainer)
     print(f"weights: {weights}")

@@ -14,7 +14,8 @@ from chunkygan.drawing import composite, cover_of_segments
 from chunkygan.interfaces import Generator, LatentSpace, MaskGenerator, Perceptual
 from chunkygan.lightning import noise_maps
 from chunkygan.lightning.schedule import fading, learning_rate
-from chunkygan.objective import dispersion, l2, objective
+from chunkygan.masks import pruned
+from chunkygan.objective import dispersion, l2, objective, shrinking
 from chunkygan.types import Noise, Segments, Styles
 from chunkygan.windows import Cover
 
@@ -34,6 +35,10 @@ class Settings:
         noise_regularisation: weight of the noise maps' self-correlation, where they are fitted.
         fit_noise: fit the noise maps too.
         frugal: draw chunks once more in the backward pass instead of keeping their activations.
+        masks_join, masks_freeze: shares of the steps between which masks move, where they can.
+        mask_threshold: below it a mask that can move counts as 0; see `chunkygan.masks.pruned`.
+        mask_guard: weight of `chunkygan.objective.shrinking`.
+        mask_keep: share of its first area that a chunk may shrink to at no cost.
     """
 
     steps: int
@@ -49,6 +54,11 @@ class Settings:
     noise_regularisation: float
     fit_noise: bool
     frugal: bool
+    masks_join: float = 0.0
+    masks_freeze: float = 1.0
+    mask_threshold: float = 0.0
+    mask_guard: float = 0.0
+    mask_keep: float = 0.3
 
     @property
     def weights(self) -> dict[str, float]:
@@ -58,7 +68,12 @@ class Settings:
             "l2": self.l2,
             "dispersion": self.dispersion,
             "noise": self.noise_regularisation,
+            "masks": self.mask_guard,
         }
+
+    def masks_move(self, step: int) -> bool:
+        """Whether masks that can move do so in a step."""
+        return self.masks_join * self.steps <= step < self.masks_freeze * self.steps
 
 
 @dataclass(frozen=True)
@@ -107,6 +122,11 @@ class ChunkFit(pl.LightningModule):
         )
         self.history: list[dict[str, Tensor]] = []
         self._cover: Cover | None = None
+        self._resting: Segments | None = None
+        self.movable = any(p.requires_grad for p in mask_generator.parameters())
+        if self.movable:
+            with torch.no_grad():
+                self.register_buffer("first_areas", self._segments().masks.mean((1, 2)))
         self._target_features: list[Tensor] = []
 
     @property
@@ -122,9 +142,23 @@ class ChunkFit(pl.LightningModule):
         ]
 
     def segments(self) -> Segments:
-        """The chunks' masks as they are now."""
-        static = self.mask_generator.static()
-        return Segments(self.mask_generator()[0], self.mask_generator.names, None if static is None else static[0])
+        """The chunks' masks as they are now; without gradient where they rest."""
+        if self._moving():
+            self._resting = self._cover = None
+            return self._segments()
+        if self._resting is None:
+            with torch.no_grad():
+                self._resting = self._segments()
+        return self._resting
+
+    def _moving(self) -> bool:
+        return self.movable and self.settings.masks_move(len(self.history))
+
+    def _segments(self) -> Segments:
+        static, masks = self.mask_generator.static(), self.mask_generator()[0]
+        if self.movable:
+            masks = pruned(masks, self.settings.mask_threshold)
+        return Segments(masks, self.mask_generator.names, None if static is None else static[0])
 
     def noise_input(self) -> Noise:
         """The fitted noise maps, or the generator's own."""
@@ -132,7 +166,10 @@ class ChunkFit(pl.LightningModule):
 
     def composite(self, codes: Sequence[Tensor] | None = None) -> Tensor:
         """(1, 3, h, w): what the codes, as they are by default, draw together."""
-        p, segments = self.problem, self.segments()
+        return self._composite(self.segments(), codes)
+
+    def _composite(self, segments: Segments, codes: Sequence[Tensor] | None) -> Tensor:
+        p = self.problem
         styles = self.styles(self.codes() if codes is None else codes)
         return composite(
             p.generator, styles, segments, p.target,
@@ -144,15 +181,16 @@ class ChunkFit(pl.LightningModule):
         return [space.to_styles(code[None]) for space, code in zip(self.problem.spaces, codes)]
 
     def cover(self, segments: Segments) -> Cover:
-        """Where each chunk is drawn; taken once where masks cannot move."""
-        if self._cover is None or any(p.requires_grad for p in self.mask_generator.parameters()):
+        """Where each chunk is drawn; taken once where masks rest."""
+        if self._cover is None or self._moving():
             self._cover = cover_of_segments(self.problem.generator, segments)
         return self._cover
 
     def terms(self, codes: Sequence[Tensor]) -> dict[str, Tensor]:
         """The objective's terms that have a weight, unweighted."""
         p, weights = self.problem, self.settings.weights
-        image = self.composite(codes)
+        segments = self.segments()
+        image = self._composite(segments, codes)
         terms: dict[str, Tensor] = {}
         if weights["perceptual"]:
             terms["perceptual"] = p.perceptual.distance(p.perceptual.features(image), self._target_features).sum()
@@ -162,6 +200,9 @@ class ChunkFit(pl.LightningModule):
             terms["dispersion"] = dispersion(self._comparable(codes))
         if len(self.noise) and self.settings.fit_noise:
             terms["noise"] = noise_maps.correlation(self.noise)
+        if weights["masks"] and self._moving():
+            first = self.get_buffer("first_areas")
+            terms["masks"] = shrinking(segments.masks.mean((1, 2)), first, keep=self.settings.mask_keep)
         return terms
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
@@ -176,9 +217,14 @@ class ChunkFit(pl.LightningModule):
         if moving := [p for p in self.mask_generator.parameters() if p.requires_grad]:
             groups.append({"params": moving, "lr": s.mask_lr})
         optimizer = torch.optim.Adam(groups, betas=(0.9, 0.999))
-        factor = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: learning_rate(step, s.steps, rampup=s.rampup, rampdown=s.rampdown)
-        )
+
+        def rate(step: int) -> float:
+            return learning_rate(step, s.steps, rampup=s.rampup, rampdown=s.rampdown)
+
+        def mask_rate(step: int) -> float:
+            return rate(step) if s.masks_move(step) else 0.0
+
+        factor = torch.optim.lr_scheduler.LambdaLR(optimizer, [rate, mask_rate][: len(groups)])
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": factor, "interval": "step"}}
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
@@ -199,6 +245,7 @@ class ChunkFit(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.history = [{name: torch.tensor(value) for name, value in row.items()} for row in checkpoint["history"]]
+        self._resting = self._cover = None
 
     def _comparable(self, codes: Sequence[Tensor]) -> Tensor:
         """(n_chunks, d) rows of one space: the chunks' own where they agree, S otherwise."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from chunkygan.errors import ProjectionError
 from chunkygan.lightning.chunk_fit import ChunkFit
-from chunkygan.types import Listener, Step
+from chunkygan.types import Listener, Segments, Step
 
 
 class Tell(pl.Callback):
@@ -37,7 +37,7 @@ class Tell(pl.Callback):
             trainer.should_stop = True
 
         for listener in self.listeners:
-            listener(Step(done, fit.settings.steps, losses, lambda: _preview(fit), stop))
+            listener(Step(done, fit.settings.steps, losses, lambda: _preview(fit), stop, lambda: _segments(fit)))
 
 
 class StopOnPlateau(pl.Callback):
@@ -75,6 +75,11 @@ class SaveState(pl.Callback):
         trainer.save_checkpoint(part)
         os.replace(part, self.path)
         self._saved = time.monotonic()
+
+
+@torch.no_grad()
+def _segments(fit: ChunkFit) -> Segments:
+    return fit.segments()
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from chunkygan.components.inverters.start import bank_codes, converted_codes, mean_codes
-from chunkygan.errors import ProjectionError
+from chunkygan.errors import ProjectionError, RecipeError
 from chunkygan.interfaces import Generator, Inverter, LatentSpace, MaskGenerator, Perceptual
 from chunkygan.lightning import fitting
 from chunkygan.lightning.chunk_fit import ChunkFit, Problem, Settings
@@ -27,7 +28,12 @@ class Optimization(Inverter):
     Args:
         steps: optimiser steps.
         lr: step size of the codes, in standard deviations of their latent space.
-        mask_lr: step size of the mask generator's own code.
+        mask_lr: step size of the mask generator's own code, in standard deviations.
+        masks_join, masks_freeze: shares of the steps between which masks move, where they can (`seghead`).
+        mask_threshold: a moving mask at or below it is not drawn, which saves time; of n chunks, no channel of the
+            composite changes by more than 2 (n - 1) times it. 0 is exact.
+        mask_guard: weight of what a chunk costs that shrinks below `mask_keep` of its first area.
+        mask_keep: see there; a chunk that ends below a third of this share is warned of.
         rampup, rampdown: shares of the steps in which the step size rises and falls.
         start: ``"mean"``, or ``"bank"``: for every chunk the best of `bank_samples` samples.
         bank_samples, bank_truncation: how many samples, and how far they are pulled to the mean.
@@ -50,6 +56,11 @@ class Optimization(Inverter):
         steps: int = 100,
         lr: float = 0.2,
         mask_lr: float = 0.02,
+        masks_join: float = 0.0,
+        masks_freeze: float = 1.0,
+        mask_threshold: float = 0.0,
+        mask_guard: float = 0.1,
+        mask_keep: float = 0.3,
         rampup: float = 0.05,
         rampdown: float = 0.25,
         start: Literal["mean", "bank"] = "mean",
@@ -70,8 +81,13 @@ class Optimization(Inverter):
         self.settings = dict(
             steps=steps, lr=lr, mask_lr=mask_lr, rampup=rampup, rampdown=rampdown, latent_noise=latent_noise,
             latent_noise_until=latent_noise_until, perceptual=perceptual, l2=l2, dispersion=dispersion,
-            noise_regularisation=noise_regularisation, fit_noise=fit_noise,
+            noise_regularisation=noise_regularisation, fit_noise=fit_noise, masks_join=masks_join,
+            masks_freeze=masks_freeze, mask_threshold=mask_threshold, mask_guard=mask_guard, mask_keep=mask_keep,
         )  # fmt: skip
+        if not 0 <= masks_join <= masks_freeze:
+            raise RecipeError(f"inverter.masks_join: must be 0 to masks_freeze, {masks_freeze}; got {masks_join}")
+        if not 0 <= mask_threshold < 1:
+            raise RecipeError(f"inverter.mask_threshold: must be 0 or more and below 1; got {mask_threshold}")
         self.start, self.bank_samples, self.bank_truncation = start, bank_samples, bank_truncation
         self.patience, self.min_improvement, self.memory = patience, min_improvement, memory
         self.trainer = trainer or {}
@@ -141,13 +157,31 @@ def _segments(mask_generator: MaskGenerator) -> Segments:
 
 @torch.no_grad()
 def _result(fit: ChunkFit, spaces: Sequence[Spec]) -> Fit:
+    fit.to(fit.problem.generator.w_avg.device)  # the trainer has taken it to the CPU, the generator it has not
     segments = fit.segments()
     static = None if segments.static is None else segments.static.cpu()
     return Fit(
         codes=Codes(tuple(code.detach().cpu() for code in fit.codes()), tuple(spaces)),
         segments=Segments(segments.masks.detach().cpu(), segments.names, static),
         noise=tuple(value.detach().cpu() for value in fit.noise) or None,
-        mask_state={name: value.detach().cpu() for name, value in fit.mask_generator.named_parameters()},
+        mask_state={name: value.detach().cpu() for name, value in fit.mask_generator.fitted().items()},
         history=tuple({name: float(value) for name, value in row.items()} for row in fit.history),
         steps=len(fit.history),
+        areas=_areas(fit, segments),
     )
+
+
+def _areas(fit: ChunkFit, segments: Segments) -> dict[str, tuple[float, float]]:
+    """Each chunk's share of the picture before and after; warns of those that have all but vanished."""
+    if not fit.movable:
+        return {}
+    pairs = zip(fit.get_buffer("first_areas").tolist(), segments.masks.mean((1, 2)).tolist())
+    areas = dict(zip(segments.names, pairs))
+    for name, (first, last) in areas.items():
+        if last < fit.settings.mask_keep / 3 * first:
+            warnings.warn(
+                f"chunk '{name}' shrank from {100 * first:.2g} % of the picture to {100 * last:.2g} %; "
+                "a smaller inverter.mask_lr or a larger inverter.mask_guard holds it",
+                stacklevel=2,
+            )
+    return areas
