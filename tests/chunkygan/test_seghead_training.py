@@ -1,0 +1,139 @@
+"""Training of segmentation heads: pixels without a stack, two sources of labels, exact resume, and what is refused."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from chunkygan._torchvision import ensure_importable
+
+ensure_importable()
+
+from PIL import Image  # noqa: E402
+
+from chunkygan import recipe as recipes  # noqa: E402
+from chunkygan.annotations import write_annotations  # noqa: E402
+from chunkygan.build import create  # noqa: E402
+from chunkygan.domain import LabelClass  # noqa: E402
+from chunkygan.errors import ImageError, RecipeError  # noqa: E402
+from chunkygan.generator_file import write_generator  # noqa: E402
+from chunkygan.labels import colour_labels  # noqa: E402
+from chunkygan.lightning import seghead_training  # noqa: E402
+from chunkygan.lightning.seghead_samples import drawn_samples, pixels_of  # noqa: E402
+from chunkygan.network_file import write_network  # noqa: E402
+from chunkygan.sampling import sample_ws  # noqa: E402
+from chunkygan.tensor_files import read_safetensors  # noqa: E402
+
+CLASSES = (LabelClass("dark", (0, 0, 0)), LabelClass("bright", (255, 255, 255)))
+
+
+def bright(images):
+    """(n, h, w): 1 where a picture is bright."""
+    return (images.mean(1) > 0).long()
+
+
+@pytest.fixture
+def specs(tiny, tmp_path):
+    path = tmp_path / "generator.safetensors"
+    write_generator(tiny, path)
+    return {
+        "generator": {"name": "stylegan2", "weights": str(path)},
+        "seg_head": {"name": "datasetgan_mlp", "models": 2},
+        "trainer": {"accelerator": "cpu"},
+    }
+
+
+@pytest.fixture
+def folder(tiny, tmp_path):
+    ws = sample_ws(tiny, 32, seed=3, truncation=0.7)
+    pictures = tiny.synthesis(tiny.styles(ws)).detach().clamp(-1, 1)
+    folder = write_annotations(tmp_path / "faces", pictures, ws, CLASSES)
+    for i, labels in enumerate(bright(pictures)):
+        colour_labels(labels, [c.colour for c in CLASSES]).save(folder / "labels" / f"{i:04d}.png")
+    return folder
+
+
+@pytest.fixture
+def parser(tmp_path):
+    config = {"classes": ["dark", "bright", "odd"], "widths": [4, 8]}
+    torch.manual_seed(0)
+    network = create("parser", {"name": "domain", "config": config}).network
+    return {
+        "name": "domain",
+        "weights": str(write_network(tmp_path / "p.safetensors", "parser_network", config, network)),
+    }
+
+
+def test_single_pixels_are_those_of_the_upsampled_stack(tiny):
+    ws = sample_ws(tiny, 2, seed=1)
+    samples = drawn_samples(tiny, ws, bright)
+    maps = tiny.feature_stack(tiny.styles(ws))
+    stack = torch.cat([F.interpolate(m, size=(32, 32), mode="bilinear", align_corners=False) for m in maps], 1)
+    y, x = torch.arange(32).repeat_interleave(32), torch.arange(32).repeat(32)
+    for k in range(2):
+        found = pixels_of(samples.maps, torch.full_like(y, k), y, x, (32, 32))
+        torch.testing.assert_close(found, stack[k].flatten(1).T, atol=1e-4, rtol=1e-4)
+
+
+def test_a_head_learns_what_was_painted(specs, folder, tmp_path, tiny):
+    path = seghead_training.train(
+        tmp_path / "run", 0, **specs, annotations=str(folder), steps=150, batch=128, held_out=2
+    )
+    scores = dict(line.split() for line in (tmp_path / "run" / "scores.txt").read_text().splitlines())
+    assert float(scores["train_miou"]) > 0.7 and float(scores["miou"]) > 0.45
+    head = create("seg_head", {"name": "datasetgan_mlp", "weights": str(path)}, generator=tiny)
+    assert head.classes == ("dark", "bright")
+    with Image.open(tmp_path / "run" / "predictions.png") as sheet:
+        assert sheet.size == (4 * 32, 2 * 32)
+
+
+def test_a_parser_labels_samples_where_nobody_paints(specs, parser, tmp_path):
+    path = seghead_training.train(tmp_path / "run", 0, **specs, parser=parser, samples=3, held_out=2, steps=2)
+    assert create("seg_head", {"name": "datasetgan_mlp", "weights": str(path)}).classes == ("dark", "bright", "odd")
+    assert "miou" in (tmp_path / "run" / "scores.txt").read_text()
+
+
+def test_a_resumed_training_ends_where_an_unbroken_one_does(specs, folder, tmp_path):
+    options = {**specs, "annotations": str(folder), "steps": 4, "batch": 8, "save_every": 2}
+    whole = seghead_training.train(tmp_path / "whole", 0, **options)
+    stopping = {**specs["trainer"], "limit_train_batches": 2, "max_epochs": 1}
+    seghead_training.train(tmp_path / "broken", 0, **{**options, "trainer": stopping})
+    torch.manual_seed(99)
+    broken = seghead_training.train(tmp_path / "broken", 0, **options)
+    one, other = (read_safetensors(path)[1] for path in (whole, broken))
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_unlabelled_pixels_teach_nothing():
+    labels = torch.tensor([[[0, 1], [-1, -1]]])
+    assert seghead_training.class_weights(labels, 3, 0.0).tolist() == [1.0, 1.0, 0.0]
+
+
+def test_balance_makes_rare_classes_count_more():
+    labels = torch.tensor([0] * 90 + [1] * 10)
+    weights = seghead_training.class_weights(labels, 2, 0.35)
+    assert weights[1] > weights[0] and float(weights[labels].mean()) == pytest.approx(1.0)
+
+
+def test_neither_annotations_nor_a_parser_is_refused(specs, tmp_path):
+    with pytest.raises(RecipeError, match=r"training\.annotations"):
+        seghead_training.train(tmp_path, 0, **specs)
+
+
+def test_codes_of_another_generator_are_refused(specs, tiny, tmp_path):
+    folder = write_annotations(tmp_path / "other", torch.zeros(2, 3, 32, 32), torch.zeros(2, 6, 9), CLASSES)
+    for name in ("0000", "0001"):
+        colour_labels(torch.arange(32).expand(32, 32) // 16, [c.colour for c in CLASSES]).save(
+            folder / "labels" / f"{name}.png"
+        )
+    with pytest.raises(RecipeError, match="another generator"):
+        seghead_training.train(tmp_path / "run", 0, **specs, annotations=str(folder))
+
+
+def test_unpainted_folders_are_refused(specs, tiny, tmp_path):
+    folder = write_annotations(tmp_path / "bare", torch.zeros(2, 3, 32, 32), torch.zeros(2, 8, 16), CLASSES)
+    with pytest.raises(ImageError, match="nothing is painted"):
+        seghead_training.train(tmp_path / "run", 0, **specs, annotations=str(folder))
+
+
+def test_the_recipe_is_good():
+    assert recipes.load("train_seghead", []).job == "train_seghead"
