@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -81,7 +82,7 @@ def lightning_overhead(case: Case, perceptual: dict[str, Any], *, steps: int) ->
     fit.optimizer_step = timed  # type: ignore[method-assign]
     ends: list[float] = []
     fitting.run(fit, listeners=[lambda _: ends.append(time.perf_counter())], trainer={"accelerator": case.device})
-    whole = [b - a for a, b in zip(ends, ends[1:])]
+    whole = [b - a for a, b in pairwise(ends)]
     return statistics.median(whole) - statistics.median(inside[1:])
 
 

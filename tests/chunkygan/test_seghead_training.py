@@ -1,5 +1,6 @@
 """Training of segmentation heads: pixels without a stack, two sources of labels, exact resume, and what is refused."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -79,7 +80,10 @@ def test_a_head_learns_what_was_painted(specs, folder, tmp_path, tiny):
         tmp_path / "run", 0, **specs, annotations=str(folder), steps=150, batch=128, held_out=2
     )
     scores = dict(line.split() for line in (tmp_path / "run" / "scores.txt").read_text().splitlines())
-    assert float(scores["train_miou"]) > 0.7 and float(scores["miou"]) > 0.45
+    labels = torch.cat([torch.from_numpy(np.array(Image.open(f))).flatten() for f in (folder / "labels").iterdir()])
+    common = float(labels.bincount().max()) / len(labels)  # always saying the commonest class scores half of this
+    assert float(scores["train_miou"]) > 0.7
+    assert float(scores["miou"]) > common / 2
     head = create("seg_head", {"name": "datasetgan_mlp", "weights": str(path)}, generator=tiny)
     assert head.classes == ("dark", "bright")
     with Image.open(tmp_path / "run" / "predictions.png") as sheet:
