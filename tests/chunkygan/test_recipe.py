@@ -67,7 +67,8 @@ def test_defaults_and_domain_fill_what_is_not_said(write: Write) -> None:
     assert list(data) == list(jobs.JOBS["invert"])
     assert data["generator"] == {"name": "stylegan2", "weights": "procfaces_128_generator"}
     assert data["latent_space"] == {"name": "w_plus"}
-    assert (data["seed"], data["identity"], data["trainer"]) == (0, None, {})
+    assert (data["seed"], data["trainer"]) == (0, {})
+    assert data["identity"] == {"name": "domain", "net": "procfaces", "weights": "procfaces_128_identity"}
 
 
 def test_filling_in_leaves_the_job_table_alone(write: Write) -> None:
