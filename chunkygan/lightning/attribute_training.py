@@ -64,7 +64,8 @@ def accuracy(found: Tensor, truth: Tensor) -> Tensor:
 def score(classifier: Any, held: dict[str, Tensor]) -> dict[str, float]:
     """``r2_<attribute>`` and ``accuracy_<attribute>`` on held-out ``image`` and ``attributes``."""
     found = torch.cat([classifier(images) for images in held["image"].split(32)])
-    truth, scores = held["attributes"], {}
+    truth = held["attributes"]
+    scores: dict[str, float] = {}
     for kind, values in (("r2", explained(found, truth)), ("accuracy", accuracy(found, truth))):
         scores |= {f"{kind}_{name}": float(value) for name, value in zip(classifier.names, values)}
     return scores

@@ -37,7 +37,7 @@ def paint_hat(
     colour = hue_colour(hue, 0.05 + 0.40 * shade, 0.6)
     second = hue_colour(accent, torch.full_like(accent, 0.35), 0.75)
     _lay_brim(canvas, p, worn * brimmed, thick, camera, light, colour, soft)
-    _lay_band(canvas, worn * brimmed, wider, light, mix(second, colour * 0.25, 0.5), soft)
+    _lay_band(canvas, worn * brimmed, wider, light, 0.5 * second + 0.125 * colour, soft)
     _lay_cuff(canvas, worn * (1 - brimmed), wider, light, second, soft)
     line = -0.36 - 0.04 * shell.z
     turn = torch.atan2(shell.x, shell.z + 0.35)
