@@ -158,7 +158,7 @@ def _places(alignment: Alignment, box: tuple[int, int, int, int]) -> Tensor:
 def _extended(image: Image.Image, missing: Pixels, blur: float) -> Image.Image:
     """The picture with mirrored margins (left, top, right, bottom) that fade out."""
     left, top, right, bottom = missing.tolist()
-    pixels = np.pad(np.float32(image), ((top, bottom), (left, right), (0, 0)), "reflect")
+    pixels = np.pad(np.asarray(image, np.float32), ((top, bottom), (left, right), (0, 0)), "reflect")
     height, width = pixels.shape[:2]
     x, y = np.arange(width, dtype=np.float32)[None, :, None], np.arange(height, dtype=np.float32)[:, None, None]
     across = 1 - np.minimum(x / left, (width - 1 - x) / right)

@@ -157,8 +157,9 @@ def _check_classes(classes: Sequence[LabelClass], where: str) -> None:
     names, colours = [c.name for c in classes], [c.colour for c in classes]
     if len(classes) < 2:
         raise ImageError(f"{where}: two classes or more are needed; got {names}")
-    for values, what in ((names, "name"), ([*colours, UNPAINTED_COLOUR], "colour")):
-        twice = [value for value in values if values.count(value) > 1]  # type: ignore[attr-defined]
+    compared: list[tuple[list[Any], str]] = [(names, "name"), ([*colours, UNPAINTED_COLOUR], "colour")]
+    for values, what in compared:
+        twice = [value for value in values if values.count(value) > 1]
         if twice:
             raise ImageError(f"{where}: two classes have the {what} {twice[0]}, or it is that of unpainted pixels")
 

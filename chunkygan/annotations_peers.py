@@ -28,7 +28,9 @@ def read_peers(folder: Path, size: tuple[int, int] | None) -> tuple[list[str], T
         ImageError: a label array or a latent that is missing, or is none.
     """
     files = sorted(folder.glob("image_mask*.npy"), key=_number)
-    names, codes, maps = [], [], []
+    names: list[str] = []
+    codes: list[Tensor] = []
+    maps: list[Tensor] = []
     for file in files:
         latent = folder / f"latents_image_{_number(file)}.npy"
         if not latent.is_file():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -20,7 +20,7 @@ from chunkygan.spaces import latent_spaces
 CHANNELS = {"channel_base": 32768, "channel_max": 512}  # config F
 SMALL_CHANNELS = {"channel_base": 2048, "channel_max": 128}  # of the order of the generator that ships
 
-FACE = {
+FACE: dict[int, list[list[str]]] = {
     1: [[]],
     4: [[], ["skin", "nose", "l_ear", "r_ear"], ["hair"], ["neck", "cloth"]],
     8: [[], ["skin", "nose"], ["hair"], ["l_eye", "l_brow"], ["r_eye", "r_brow"], ["mouth", "u_lip", "l_lip"],
@@ -164,7 +164,7 @@ def _squares(case: Case) -> object:
 def _face(case: Case) -> Tensor:
     """(h, w) labels of a drawn face."""
     dataset = create("dataset", {"name": "procfaces", "resolution": 256, "count": 1}, seed=3)
-    groups: Sequence[Sequence[str]] = FACE[case.chunks]
+    groups = FACE[case.chunks]
     place = {name: i for i, group in enumerate(groups) for name in group}
     table = torch.tensor([place.get(name, 0) for name in dataset.classes])
     labels = table[dataset[0]["labels"].long()].float()

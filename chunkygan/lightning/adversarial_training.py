@@ -210,7 +210,8 @@ class AdversarialTraining(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         options = self.options
-        mapping, rest = [], []
+        mapping: list[torch.nn.Parameter] = []
+        rest: list[torch.nn.Parameter] = []
         for name, parameter in self.generator.named_parameters():
             (mapping if name.startswith(("map.", "mapping.")) else rest).append(parameter)
         own = lazy(options.learning_rate, (0.0, 0.99), options.path_interval if options.path_length else 0)

@@ -224,7 +224,8 @@ class ChunkFit(pl.LightningModule):
         def mask_rate(step: int) -> float:
             return rate(step) if s.masks_move(step) else 0.0
 
-        factor = torch.optim.lr_scheduler.LambdaLR(optimizer, [rate, mask_rate][: len(groups)])
+        rates: list[Any] = [rate, mask_rate]
+        factor = torch.optim.lr_scheduler.LambdaLR(optimizer, rates[: len(groups)])
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": factor, "interval": "step"}}
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:

@@ -14,7 +14,7 @@ from chunkygan.interfaces import Generator
 from chunkygan.sampling import mean_w
 
 
-def write_weights(generator: Any, path: Path, **notes: str) -> Path:
+def write_weights(generator: Any, path: Path, **notes: Any) -> Path:
     """Sets the generator's mean of W, and writes it as `chunkygan.load_generator` reads it; `notes` become metadata."""
     generator.w_avg.copy_(mean_w(generator))
     write_generator(generator, path, **notes)

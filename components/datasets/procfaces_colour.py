@@ -33,7 +33,7 @@ def ridge(x: Tensor) -> Tensor:
     return (1 - 0.25 * (x * x)).clamp(min=0).square().square()
 
 
-def mix(a: Tensor, b: Tensor, amount: Tensor) -> Tensor:
+def mix(a: Tensor, b: Tensor, amount: Tensor | float) -> Tensor:
     """a where amount is 0, b where it is 1."""
     return torch.lerp(a, b, amount)
 
