@@ -12,7 +12,7 @@ from typing import Any
 
 from chunkygan.build import create
 from chunkygan.errors import RecipeError
-from chunkygan.evaluation_images import Sample, samples
+from chunkygan.evaluation_images import Sample, image_source, samples
 from chunkygan.files import atomic_write
 from chunkygan.interfaces import MaskGenerator, Perceptual
 from chunkygan.inversion import Inversion
@@ -69,7 +69,7 @@ class FidelityEvaluation:
     def run(self, tell: Callable[[str], None]) -> str:
         """Fits what is not fitted yet, and returns the table, which is also written."""
         source, size = self.recipe.data["images"], self.inversion.generator.resolution
-        for sample in samples({**_NO_SOURCE, **source}, size=size, seed=self.recipe.data["seed"]):
+        for sample in samples(image_source(**source), size=size, seed=self.recipe.data["seed"]):
             for row in self.rows:
                 if (sample.name, row.name) in self.scores:
                     continue
@@ -138,9 +138,6 @@ def table(scores: Scores, rows: list[Row]) -> str:
         cells += [_wins(scores, pictures, row, name) for name in measures]
         lines.append(f"| {row.name} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
-
-
-_NO_SOURCE = {"folder": None, "dataset": None, "count": None, "chunks": None}
 
 
 def _row(name: str, spec: Any, recipe: Recipe) -> Row:

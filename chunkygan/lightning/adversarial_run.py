@@ -20,8 +20,9 @@ from chunkygan.lightning.adversarial_losses import default_gamma
 from chunkygan.lightning.adversarial_measures import Yardstick, keep_score
 from chunkygan.lightning.adversarial_reals import Reals
 from chunkygan.lightning.adversarial_training import AdversarialTraining, Options
-from chunkygan.lightning.generator_export import draw, sheet, write_weights
+from chunkygan.lightning.generator_export import draw, write_weights
 from chunkygan.lightning.trainer import quiet_trainer, ticks
+from chunkygan.pictures import grid
 
 SHEET = (8, 4)
 """Columns and rows of a sheet of samples."""
@@ -82,7 +83,7 @@ class _Keep(pl.Callback):
         columns, rows = SHEET
         z = torch.randn(columns * rows, module.average.z_dim, generator=torch.Generator().manual_seed(1))
         drawn = draw(module.average, z.to(module.device))
-        write_image(self.out_dir / f"samples_{module.step:07d}.png", sheet(drawn, columns))
+        write_image(self.out_dir / f"samples_{module.step:07d}.png", grid(drawn, columns))
         pictures = str(module.step * module.options.batch)
         write_weights(module.average, self.out_dir / "generator.safetensors", adversarial_pictures=pictures)
 

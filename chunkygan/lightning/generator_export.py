@@ -11,6 +11,7 @@ from torch import Tensor
 from chunkygan.generator_file import write_generator
 from chunkygan.images import write_image
 from chunkygan.interfaces import Generator
+from chunkygan.pictures import grid
 from chunkygan.sampling import mean_w
 
 
@@ -19,13 +20,6 @@ def write_weights(generator: Any, path: Path, **notes: Any) -> Path:
     generator.w_avg.copy_(mean_w(generator))
     write_generator(generator, path, **notes)
     return path
-
-
-def sheet(images: Tensor, columns: int) -> Tensor:
-    """Pictures (n, 3, h, w) side by side, row by row: (1, 3, rows * h, columns * w); n a multiple of columns."""
-    n, c, h, w = images.shape
-    rows = images.reshape(n // columns, columns, c, h, w).permute(2, 0, 3, 1, 4)
-    return rows.reshape(1, c, n // columns * h, columns * w)
 
 
 @torch.no_grad()
@@ -41,4 +35,4 @@ def write_sheet(
     drawn, rows = draw(generator, z, size=size), []
     for start in range(0, len(z), columns):
         rows += [drawn[start : start + columns], wanted[start : start + columns]]
-    write_image(path, sheet(torch.cat(rows), columns))
+    write_image(path, grid(torch.cat(rows), columns))
