@@ -134,8 +134,10 @@ class _Keep(pl.Callback):
         write_weights(module.average, self.out_dir / "generator.safetensors")
 
 
-def fresh_generator(options: Mapping[str, Any]) -> Any:
-    """A StyleGAN2 whose sizes add little to the picture at first, so that growing does not upset it."""
+def first_generator(start: str | None, options: Mapping[str, Any]) -> Any:
+    """The one to train: `start` again, or a fresh StyleGAN2 whose sizes add little at first, so that growing is smooth."""
+    if start:
+        return create("generator", {"name": "stylegan2", "weights": start}).requires_grad_(True).train()
     generator = create("generator", {"name": "stylegan2", **options})
     with torch.no_grad():
         for name, value in generator.named_parameters():
@@ -149,6 +151,7 @@ def train(
     out_dir: Path,
     seed: int,
     *,
+    start: str | None = None,
     generator: dict[str, Any] | None = None,
     sizes: list[int] | None = None,
     steps: list[int] | None = None,
@@ -169,7 +172,8 @@ def train(
     Args:
         dataset: `procfaces`, or one with the same `cached(folder)`, `classes` and `held_out(count)`.
         out_dir: gets ``state.ckpt``, sheets of samples and ``generator.safetensors``.
-        generator: arguments of `stylegan2`.
+        start: a generator's weights, by name or file, to go on from; None: random ones.
+        generator: arguments of `stylegan2` where there is no `start`.
         sizes, steps, batches: one number a stage: pixels a side, steps, pictures a step.
         warm_up, decay: steps over which the learning rate rises; the share of all steps over which it falls.
         average: how much the shipped mean keeps at each step.
@@ -185,7 +189,7 @@ def train(
     torch.manual_seed(seed)
     stages = stages_of(sizes or [32, 64, 128], steps or [4000, 4000, 8000], batches or [32, 24, 16])
     options = Options(stages, learning_rate, warm_up, decay, average, edges, first_items, item_growth)
-    network = fresh_generator({"resolution": stages[-1].size, "z_dim": dataset.z_dim, **(generator or {})})
+    network = first_generator(start, {"resolution": stages[-1].size, "z_dim": dataset.z_dim, **(generator or {})})
     pictures = dataset.cached(Path(cache) if cache else out_dir / "cache")
     module = GeneratorTraining(network, pictures, dataset.classes, options, seed)
     (out_dir / "options.txt").write_text(f"{asdict(options)}\n")

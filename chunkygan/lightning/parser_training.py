@@ -27,8 +27,25 @@ def class_weights(labels: Tensor, count: int) -> Tensor:
     return weights / (weights * share).sum()
 
 
+def overlap_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """1 minus the soft intersection over union, a mean over the classes that the label maps have, in [0, 1].
+
+    Cross-entropy counts pixels; this counts classes, thin ones like any other (the soft Jaccard distance).
+
+    Args:
+        logits: (n, classes, h, w).
+        labels: (n, h, w) int64.
+    """
+    chances = logits.softmax(1)
+    truth = F.one_hot(labels, logits.shape[1]).movedim(-1, 1).to(chances)
+    both = (chances * truth).sum((0, 2, 3))
+    either = chances.sum((0, 2, 3)) + truth.sum((0, 2, 3)) - both
+    present = truth.sum((0, 2, 3)) > 0
+    return 1 - (both / either.clamp(min=1e-6))[present].mean()
+
+
 class ParserTraining(pl.LightningModule):
-    """Cross-entropy of the classes of pixels, rare ones weighing more.
+    """Cross-entropy of the classes of pixels, rare ones weighing more, and the overlap of each class.
 
     Args:
         network: of a parser.
@@ -58,9 +75,10 @@ class ParserTraining(pl.LightningModule):
         drawn = self.cache.batch(items_at(step, self.batch, self.items, self.seed + 1))
         images = roughened(drawn["image"].to(self.device), self.seed + 2, step)
         logits, labels = self.network(images), drawn["labels"].to(self.device)
-        loss = F.cross_entropy(logits, labels, weight=self.get_buffer("weights"))
-        told(step, {"parts": loss})
-        return loss
+        pixels = F.cross_entropy(logits, labels, weight=self.get_buffer("weights"))
+        overlap = overlap_loss(logits, labels)
+        told(step, {"pixels": pixels, "overlap": overlap})
+        return pixels + overlap
 
     def configure_optimizers(self) -> Any:
         return falling_rate(self.network, self.learning_rate, self.steps)

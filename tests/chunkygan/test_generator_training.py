@@ -62,7 +62,7 @@ def test_training_lowers_the_loss():
     torch.manual_seed(0)
     options = generator_training.Options(stages_of([16], [30], [4]), warm_up=1, decay=1.0)
     small = {"resolution": 16, "z_dim": 64, **TINY["generator"], "channels": [8] * 3}
-    network = generator_training.fresh_generator(small)
+    network = generator_training.first_generator(None, small)
     faces = ProcFaces(16, count=4, supersampling=1)
     held = faces.held_out(4)
     module = generator_training.GeneratorTraining(network, None, faces.classes, options, 0)
