@@ -106,7 +106,9 @@ JOBS: dict[str, dict[str, Key]] = {
         "identity": Key(kind="identity", default=None, nullable=True),
         "trainer": _TRAINER,
     },
-    "train_generator": _training("chunkygan.lightning.generator_training"),
+    "train_generator": _training(
+        "chunkygan.lightning.generator_training", perceptual=Key(kind="perceptual", default=None, nullable=True)
+    ),
     "train_generator_adversarial": _training(
         "chunkygan.lightning.adversarial_run",
         discriminator=Key(kind="discriminator", default={"name": "stylegan2"}),

@@ -21,6 +21,7 @@ from chunkygan.lightning.adversarial_measures import Yardstick, keep_score
 from chunkygan.lightning.adversarial_reals import Reals
 from chunkygan.lightning.adversarial_training import AdversarialTraining, Options
 from chunkygan.lightning.generator_export import draw, write_weights
+from chunkygan.lightning.resumable import write_scores
 from chunkygan.lightning.trainer import quiet_trainer, ticks
 from chunkygan.pictures import grid
 
@@ -94,6 +95,8 @@ class _Keep(pl.Callback):
         if trainer.is_global_zero:
             score = {"pictures": module.step * module.options.batch, self.yardstick.name: found, "floor": floor}
             keep_score(self.out_dir / "scores.json", {**score, "p": module.p})
+            name = self.yardstick.name
+            write_scores(self.out_dir / "scores.txt", {name: found, f"{name}_floor": floor})
             print(f"step {module.step} {self.yardstick.name} {found:.4f} floor {floor:.4f}", flush=True)
 
 
@@ -158,7 +161,8 @@ def train(
 
     Args:
         dataset: `procfaces`, `folder`, or one with the same `resolution` and `cached(folder)`.
-        out_dir: gets ``state.ckpt``, sheets of samples, ``scores.json`` and ``generator.safetensors``.
+        out_dir: gets ``state.ckpt``, sheets of samples, ``scores.json``, the last of them as ``scores.txt``,
+            and ``generator.safetensors``.
         discriminator: its component; None: StyleGAN2's.
         perceptual: the network whose features the Frechet distance compares; None: it is not measured.
         start: a generator's weights, by name or file, to begin with; None: random ones.

@@ -18,9 +18,12 @@ import torch
 from torch import Tensor
 
 from chunkygan.build import create
+from chunkygan.lightning.adversarial_reals import Reals
 from chunkygan.lightning.generator_export import write_sheet, write_weights
 from chunkygan.lightning.generator_losses import part_weights, pyramid_distance, shrink
 from chunkygan.lightning.generator_schedule import Stage, available_at, items_at, rate_at, stage_at, stages_of
+from chunkygan.lightning.generator_scores import scores
+from chunkygan.lightning.resumable import write_scores
 from chunkygan.lightning.trainer import quiet_trainer, ticks
 
 PART_WEIGHTS = {
@@ -135,7 +138,7 @@ class _Keep(pl.Callback):
 
 
 def first_generator(start: str | None, options: Mapping[str, Any]) -> Any:
-    """The one to train: `start` again, or a fresh StyleGAN2 whose sizes add little at first, so that growing is smooth."""
+    """The one to train: `start` again, or a fresh StyleGAN2 whose sizes add little, so that growing is smooth."""
     if start:
         return create("generator", {"name": "stylegan2", "weights": start}).requires_grad_(True).train()
     generator = create("generator", {"name": "stylegan2", **options})
@@ -165,13 +168,16 @@ def train(
     item_growth: int = 16,
     save_every: int = 500,
     cache: str | None = None,
+    held_out: int = 100,
+    compared: int = 2000,
+    perceptual: dict[str, Any] | None = None,
     trainer: dict[str, Any] | None = None,
 ) -> Path:
     """Trains, and goes on where an earlier call with this `out_dir` was stopped.
 
     Args:
         dataset: `procfaces`, or one with the same `cached(folder)`, `classes` and `held_out(count)`.
-        out_dir: gets ``state.ckpt``, sheets of samples and ``generator.safetensors``.
+        out_dir: gets ``state.ckpt``, sheets of samples, ``scores.txt`` and ``generator.safetensors``.
         start: a generator's weights, by name or file, to go on from; None: random ones.
         generator: arguments of `stylegan2` where there is no `start`.
         sizes, steps, batches: one number a stage: pixels a side, steps, pictures a step.
@@ -180,6 +186,9 @@ def train(
         edges: weight of the slopes' difference next to the pixels'.
         first_items, item_growth: pictures drawn before the first step, and with each step after it.
         cache: folder of the drawn pictures; None: in `out_dir`.
+        held_out: pictures of the test split for the scores.
+        compared: pictures of each set that the Frechet distance compares, at most half of the first items.
+        perceptual: the network whose features it compares; None: it is not measured.
         trainer: options of Lightning's Trainer.
 
     Returns:
@@ -190,11 +199,18 @@ def train(
     stages = stages_of(sizes or [32, 64, 128], steps or [4000, 4000, 8000], batches or [32, 24, 16])
     options = Options(stages, learning_rate, warm_up, decay, average, edges, first_items, item_growth)
     network = first_generator(start, {"resolution": stages[-1].size, "z_dim": dataset.z_dim, **(generator or {})})
-    pictures = dataset.cached(Path(cache) if cache else out_dir / "cache")
+    folder = Path(cache) if cache else out_dir / "cache"
+    pictures = dataset.cached(folder)
     module = GeneratorTraining(network, pictures, dataset.classes, options, seed)
     (out_dir / "options.txt").write_text(f"{asdict(options)}\n")
     state = out_dir / "state.ckpt"
     keep = _Keep(out_dir, save_every, dataset.held_out(16))
     runner = quiet_trainer(steps=options.steps, callbacks=[keep], **(trainer or {}))
     runner.fit(module, ticks(), ckpt_path=state if state.exists() else None, weights_only=False)
+    reals = Reals(dataset, folder, seed, first=max(first_items, 2 * compared), growth=0)
+    found = scores(
+        module.average.eval(), dataset, reals, create("perceptual", perceptual) if perceptual else None,
+        held_out=held_out, compared=compared,
+    )  # fmt: skip
+    write_scores(out_dir / "scores.txt", found)
     return out_dir / "generator.safetensors"

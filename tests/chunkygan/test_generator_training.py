@@ -15,12 +15,14 @@ from chunkygan.components.perceptual.lpips import Lpips  # noqa: E402
 from chunkygan.lightning import generator_training, perceptual_training  # noqa: E402
 from chunkygan.lightning.generator_losses import part_weights, pyramid_distance, shrink  # noqa: E402
 from chunkygan.lightning.generator_schedule import available_at, items_at, rate_at, stage_at, stages_of  # noqa: E402
+from chunkygan.lightning.generator_scores import regression_scores  # noqa: E402
 from chunkygan.lightning.perceptual_training_distortions import KINDS, ranked_pairs  # noqa: E402
 from chunkygan.lightning.perceptual_training_heads import agreement, fit_heads  # noqa: E402
 
 TINY = dict(
     generator={"w_dim": 8, "mapping_layers": 2, "channels": [8, 8, 8, 8], "mapping_lr_multiplier": 1.0},
-    sizes=[16, 32], batches=[2, 2], first_items=4, item_growth=1, save_every=2, trainer={"accelerator": "cpu"},
+    sizes=[16, 32], batches=[2, 2], first_items=4, item_growth=1, save_every=2, held_out=4,
+    trainer={"accelerator": "cpu"},
 )  # fmt: skip
 
 
@@ -56,6 +58,54 @@ def test_a_resumed_training_ends_where_an_unbroken_one_does(tmp_path):
     broken = generator_training.train(dataset(), tmp_path / "broken", 0, steps=[2, 4], decay=1.0, **TINY)
     one, other = (read_generator(path).state_dict() for path in (whole, broken))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+class Remembers:
+    """Draws held-out pictures for their latents: what a training cannot surpass."""
+
+    resolution = (32, 32)
+
+    def __init__(self, pictures: torch.Tensor) -> None:
+        self.pictures = pictures
+
+    def mapping(self, z):
+        return z
+
+    def styles(self, ws):
+        return ws
+
+    def synthesis(self, styles, noise, size=None):
+        return self.pictures[: len(styles)]
+
+
+def test_a_generator_that_knows_the_truth_scores_nothing_and_the_mean_picture_what_it_should():
+    held = dataset().held_out(6)
+    found = regression_scores(Remembers(held["image"]), held, dataset().classes)
+    assert found["l1"] == found["l2"] == found["l1_eyes_mouth"] == 0
+    assert found["l2_mean_picture"] == pytest.approx(float(held["image"].var(0, correction=0).mean()), rel=1e-5)
+    shifted = regression_scores(Remembers(held["image"] * 0.5), held, dataset().classes)
+    assert shifted["l1"] == pytest.approx(0.5 * float(held["image"].abs().mean()), rel=1e-5)
+    assert shifted["l1_eyes_mouth"] != shifted["l1"]
+
+
+def test_the_frechet_distance_of_a_trained_generator_stands_beside_its_floor(tmp_path):
+    perceptual = {"name": "lpips", "net": "procfaces", "weights": "procfaces_128_perceptual"}
+    generator_training.train(dataset(), tmp_path, 0, steps=[1, 1], compared=6, perceptual=perceptual, **TINY)
+    lines = dict(line.split() for line in (tmp_path / "scores.txt").read_text().splitlines())
+    assert float(lines["frechet_procfaces"]) > float(lines["frechet_procfaces_floor"]) > 0
+    assert float(lines["l1"]) > 0 and float(lines["l1_mean_picture"]) > 0
+
+
+def test_going_on_from_weights_begins_where_they_are(tmp_path):
+    first = generator_training.train(dataset(), tmp_path / "first", 0, steps=[1, 1], **TINY)
+    again = generator_training.first_generator(str(first), {})
+    assert all(parameter.requires_grad for parameter in again.parameters())
+    z = torch.randn(2, 64)
+    known = read_generator(first)
+    assert torch.equal(
+        again.synthesis(again.styles(again.mapping(z)), noise="none").detach(),
+        known.synthesis(known.styles(known.mapping(z)), noise="none").detach(),
+    )
 
 
 def test_training_lowers_the_loss():
