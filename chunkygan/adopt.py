@@ -1,7 +1,7 @@
 """Makes what a training left the weights that ship: ``python -m chunkygan.adopt NAME RUN_FOLDER``.
 
 Of several run folders the one with the lowest of a score is taken: ``--lowest frechet_procfaces``. The file goes to
-``checkpoints/``, its size and sha256 into the manifest, and the run's scores into the model card, between two marks; what
+``checkpoints/``, its size and sha256 into the manifest, and the scores of the run into the card, between two marks; what
 the card says in words stays, and is for a person to read again.
 """
 
