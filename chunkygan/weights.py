@@ -26,8 +26,11 @@ __all__ = [
     "manifest",
     "read_safetensors",
     "read_state_dict",
+    "recorded_sha256",
     "search_path",
     "sha256",
+    "sum_file",
+    "verified",
     "write_safetensors",
 ]
 
@@ -43,8 +46,11 @@ class Weights:
         kind: the registry kind that reads it.
         licence: of the weights; may restrict their use.
         page: where it comes from; empty for what ships.
+        url: what `chunkygan fetch` reads; empty where a person must go to `page`.
+        packed: how the file at `url` is compressed, ``bz2`` or not at all; size and sum are of what comes out.
         size: in bytes; None where it is not known.
-        sha256: None where it is not known, and then nothing is checked.
+        sha256: None where it is not known; then the sum of the first download is recorded beside the file, and
+            checked from then on.
     """
 
     name: str
@@ -53,6 +59,8 @@ class Weights:
     kind: str
     licence: str
     page: str = ""
+    url: str = ""
+    packed: str = ""
     size: int | None = None
     sha256: str | None = None
 
@@ -60,6 +68,11 @@ class Weights:
     def origin(self) -> str:
         """Where to get it, in words."""
         return self.page or "a new installation of chunkygan"
+
+    @property
+    def remedy(self) -> str:
+        """How to get it, in words."""
+        return f"`chunkygan fetch {self.name}` gets it from {self.origin}" if self.url else f"get it from {self.origin}"
 
 
 def is_present(entry: Weights) -> bool:
@@ -108,7 +121,7 @@ def find(name_or_path: str | os.PathLike[str]) -> Path:
     text = os.fspath(name_or_path)
     known = manifest()
     if text in known:
-        return _verified(_find_known(known[text]), known[text])
+        return verified(_find_known(known[text]), known[text])
     path = Path(text).expanduser()
     if path.is_file():
         return path
@@ -161,20 +174,41 @@ def _find_known(entry: Weights) -> Path:
             return folder / entry.file
     raise WeightsError(
         f"weights '{entry.name}' ({entry.what}) are missing: no file {entry.file} in {_listed(folders)}; "
-        f"get it from {entry.origin} and put it into {folders[0]} (licence: {entry.licence})"
+        f"{entry.remedy}, or put it into {folders[0]} (licence: {entry.licence})"
     )
 
 
-def _verified(path: Path, entry: Weights) -> Path:
-    if entry.sha256 is None:
+def verified(path: Path, entry: Weights) -> Path:
+    """The path, if the file there is the one that the manifest describes, or the one that was fetched first.
+
+    Raises:
+        WeightsError: it is another one.
+    """
+    expected = entry.sha256 or recorded_sha256(path)
+    if expected is None:
         return path
     came = sha256(path)
-    if came != entry.sha256.lower():
+    if came != expected.lower():
+        whose = "the manifest calls" if entry.sha256 else "was fetched as"
         raise WeightsError(
-            f"{path} is not the file that the manifest calls '{entry.name}': sha256 {came}, expected "
-            f"{entry.sha256}; it is damaged or was replaced. Get it again, or name your own file by its path"
+            f"{path} is not the file that {whose} '{entry.name}': sha256 {came}, expected {expected}; it is damaged or "
+            "was replaced. Move it away and get it again, or name your own file by its path"
         )
     return path
+
+
+def sum_file(path: Path) -> Path:
+    """Where the sum of a file is recorded that the manifest knows none of; `sha256sum --check` reads it."""
+    return path.with_name(f"{path.name}.sha256")
+
+
+def recorded_sha256(path: Path) -> str | None:
+    """The sum that was recorded when a file was fetched; None where there is none."""
+    try:
+        words = sum_file(path).read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return words[0].lower() if words and len(words[0]) == 64 else None
 
 
 def _listed(folders: list[Path]) -> str:

@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("chunkygan.cli.evaluate", "measure over a set of pictures"),
     "sample": ("chunkygan.cli.sample", "draw pictures from a generator or a data set"),
     "bench": ("chunkygan.cli.bench", "measure speed and memory as ratios to a plain fit"),
+    "fetch": ("chunkygan.cli.fetch", "download public weights; nothing else uses the network"),
     "list": ("chunkygan.cli.list", "what there is: components, recipes, domains, weights"),
     "show": ("chunkygan.cli.show", "one component and its arguments, or what is in a weight file"),
     "convert": ("chunkygan.cli.convert", "turn a weight file of any origin into this project's safetensors"),

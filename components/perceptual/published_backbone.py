@@ -26,19 +26,23 @@ class Published:
 
     Args:
         builder: function of ``lpips.pretrained_networks``.
+        entry: name of its weights in the manifest.
         files: names torchvision has given to its weights, newest first.
         min_size: the smallest side, in pixels, that reaches the last tap.
     """
 
     builder: str
+    entry: str
     files: tuple[str, ...]
     min_size: int
 
 
 PUBLISHED = {
-    "alex": Published("alexnet", ("alexnet-owt-7be5be79.pth", "alexnet-owt-4df8aa71.pth"), 31),
-    "vgg": Published("vgg16", ("vgg16-397923af.pth",), 16),
-    "squeeze": Published("squeezenet", ("squeezenet1_1-b8a52dc0.pth", "squeezenet1_1-f364aa15.pth"), 17),
+    "alex": Published("alexnet", "lpips_alexnet", ("alexnet-owt-7be5be79.pth", "alexnet-owt-4df8aa71.pth"), 31),
+    "vgg": Published("vgg16", "lpips_vgg16", ("vgg16-397923af.pth",), 16),
+    "squeeze": Published(
+        "squeezenet", "lpips_squeezenet1_1", ("squeezenet1_1-b8a52dc0.pth", "squeezenet1_1-f364aa15.pth"), 17
+    ),
 }
 
 
@@ -121,6 +125,6 @@ def _find_published(net: str) -> Path:
                 return folder / name
     raise WeightsError(
         f"lpips_{net} needs torchvision's ImageNet weights, {' or '.join(files)}: in none of "
-        f"{', '.join(map(str, folders))}. Get {MODELS_PAGE}{files[0]} and put it into {folders[0]}, or name the file: "
-        "weights: PATH"
+        f"{', '.join(map(str, folders))}. `chunkygan fetch {PUBLISHED[net].entry}` gets {MODELS_PAGE}{files[0]}; or "
+        f"put it into {folders[0]}, or name the file: weights: PATH"
     )

@@ -48,7 +48,7 @@ def test_weights_say_whether_they_are_here(
     monkeypatch.setenv("CHUNKYGAN_CHECKPOINTS", str(folder))
     assert main(["list", "weights"]) == 0
     out = capsys.readouterr().out
-    assert "identity network; here" in out and "not here: stylegan2_ffhq_1024.safetensors from https://" in out
+    assert "identity network; here" in out and "not here: ffhq.pkl from https://" in out
 
 
 def test_unknown_kind_names_a_near_one(capsys: Capture) -> None:
