@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from chunkygan.errors import ComponentError
-from chunkygan.types import Feature, Fit, Listener, Noise, Spec, Styles, Window
+from chunkygan.types import Face, Feature, Fit, Listener, Noise, Spec, Styles, Window
 
 
 class Generator(nn.Module, ABC):
@@ -362,6 +363,14 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
         """(n, num_ws, w_dim) codes of images (n, 3, h, w) in [-1, 1]."""
+
+
+class LandmarkDetector(ABC):
+    """Finds faces in photos."""
+
+    @abstractmethod
+    def detect(self, photo: Image.Image) -> list[Face]:
+        """The faces of an upright RGB photo, each with 68 landmarks, in any order; an empty list where there is none."""
 
 
 class Blender(ABC):

@@ -46,6 +46,7 @@ INJECTED: dict[str, tuple[str, ...]] = {
     "identity": ("device",),
     "classifier": ("device",),
     "parser": ("device",),
+    "landmarks": ("device",),
     "edit": ("generator", "device"),
     "blender": ("device",),
     "dataset": ("seed", "device"),

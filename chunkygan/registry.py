@@ -29,6 +29,7 @@ KINDS: dict[str, str] = {
     "identity": "identity",
     "classifier": "classifiers",
     "parser": "parsers",
+    "landmarks": "landmarks",
     "edit": "edits",
     "blender": "blenders",
     "dataset": "datasets",

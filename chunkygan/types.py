@@ -55,6 +55,41 @@ class Feature:
     mode: Literal["replace", "add"] = "add"
 
 
+Point = tuple[float, float]
+"""(x to the right, y down) in pixels; whole numbers are the centres of pixels."""
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face of a photo.
+
+    Args:
+        landmarks: 68 of the iBUG scheme, or 5: the eye on the left of the picture, the other one, the nose's tip, the
+            corners of the mouth.
+        score: how sure its finder is; comparable within one photo.
+    """
+
+    landmarks: tuple[Point, ...]
+    score: float = 1.0
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Left, top, right, bottom of the landmarks."""
+        x, y = zip(*self.landmarks)
+        return min(x), min(y), max(x), max(y)
+
+    @property
+    def centre(self) -> Point:
+        left, top, right, bottom = self.box
+        return (left + right) / 2, (top + bottom) / 2
+
+    @property
+    def area(self) -> float:
+        """Of `box`, in pixels."""
+        left, top, right, bottom = self.box
+        return (right - left) * (bottom - top)
+
+
 @dataclass(frozen=True)
 class Segments:
     """The chunks of one image: soft masks and what stays untouched.

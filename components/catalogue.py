@@ -76,6 +76,9 @@ CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
     "parser": {
         "domain": ("chunkygan.components.parsers.domain:DomainParser", "a domain's own network for classes of pixels"),
     },
+    "landmarks": {
+        "dlib": ("chunkygan.components.landmarks.dlib_68:Dlib68", "dlib's face detector and its 68 landmarks"),
+    },
     "blender": {
         "alpha": ("chunkygan.components.blenders.alpha:Alpha", "cross-fades by the mask"),
         "poisson": (
