@@ -370,7 +370,7 @@ class LandmarkDetector(ABC):
 
     @abstractmethod
     def detect(self, photo: Image.Image) -> list[Face]:
-        """The faces of an upright RGB photo, each with 68 landmarks, in any order; an empty list where there is none."""
+        """The faces of an upright RGB photo, each with 68 landmarks, in any order; empty where there is none."""
 
 
 class Blender(ABC):
