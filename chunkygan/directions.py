@@ -7,17 +7,17 @@ nv-tlabs/editGAN_release.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
-import torch
 from torch import Tensor
 
 from chunkygan.checkpoint_files.content import read_content
 from chunkygan.checkpoint_files.recognition import described
 from chunkygan.checkpoint_files.stored import Array, Stored
-from chunkygan.errors import ShapeError, WeightsError
+from chunkygan.direction import Direction, unit_direction
+from chunkygan.directions_file import is_own, read_own
+from chunkygan.errors import WeightsError
 from chunkygan.wording import did_you_mean
 
 MOST_ROWS = 32
@@ -30,53 +30,6 @@ CHUNKMOGRIFY_ROWS = {
     "yaw": (0, 5),
 }  # fmt: skip
 """Chunkmogrify's files -> the rows of W+ that it moves; the others of its files move all."""
-
-
-@dataclass(frozen=True)
-class Direction:
-    """A direction of a latent space.
-
-    Args:
-        name: of the file, or of the component in it.
-        space: ``"w"``: the same for every row; ``"w_plus"``: rows of their own; ``"s"``: channels of S.
-        vector: (w_dim,), (num_ws, w_dim) or (channels,), of unit length: for W+ the root mean square over the rows that
-            are not 0.
-        rows: first and last + 1 of the rows of W+ that it is meant for; None: all.
-        native_strength: what the file's own vector is, in units of this one: its strength 1 elsewhere is this here.
-        origin: where 0 lies along it, for directions whose strength is a place and not a way (GANSpace); else None.
-    """
-
-    name: str
-    space: Literal["w", "w_plus", "s"]
-    vector: Tensor
-    rows: tuple[int, int] | None = None
-    native_strength: float = 1.0
-    origin: float | None = None
-
-    def for_rows(self, num_ws: int) -> Tensor:
-        """(num_ws, w_dim): the unit direction on the rows it is meant for, 0 on the others.
-
-        Raises:
-            ShapeError: a direction of S, or of another number of rows.
-        """
-        if self.space == "s":
-            raise ShapeError(f"direction '{self.name}' is one of S and has no rows of W+")
-        if self.space == "w_plus" and self.vector.shape[0] != num_ws:
-            raise ShapeError(f"direction '{self.name}' has {self.vector.shape[0]} rows; the generator has {num_ws}")
-        whole = self.vector.expand(num_ws, -1) if self.space == "w" else self.vector
-        first, end = self.rows or (0, num_ws)
-        row = torch.arange(num_ws, device=whole.device)[:, None]
-        return torch.where((row >= first) & (row < end), whole, 0.0)
-
-    def strength_to(self, ws: Tensor, place: float) -> Tensor:
-        """(n,): how far codes (n, num_ws, w_dim) are from a place along it, in native units; told by their first row.
-
-        Raises:
-            ShapeError: a direction without an origin.
-        """
-        if self.origin is None:
-            raise ShapeError(f"direction '{self.name}' has no origin: its strength is a way, not a place")
-        return place * self.native_strength - (ws[:, 0] @ self.vector.to(ws) - self.origin)
 
 
 def read_direction(
@@ -113,8 +66,8 @@ def read_directions(
     """All directions in a ``.npy``, ``.pt`` or ``.safetensors`` file; nothing in it is ever run.
 
     Takes (w_dim,), (1, w_dim), (rows, w_dim) and (1, rows, w_dim) of any floating type, rows that all agree counting as
-    a direction of W; GANSpace's maps of ``mean``, ``comp`` and ``std``; matrices (w_dim, n) of directions as columns;
-    and (s_dim,) or (1, s_dim) for S.
+    a direction of W; this project's own files of several; GANSpace's maps of ``mean``, ``comp`` and ``std``; matrices
+    (w_dim, n) of directions as columns; and (s_dim,) or (1, s_dim) for S.
 
     Args:
         w_dim, s_dim: widths of the generator's W, and of its S (None: no directions of S are read).
@@ -124,6 +77,8 @@ def read_directions(
         WeightsError: missing, damaged, or no direction.
     """
     content = read_content(path)
+    if is_own(content.metadata):
+        return read_own(path)
     value, stem = content.value, Path(path).stem
     if isinstance(value, dict) and {"mean", "comp", "std"} <= set(value):
         parts = [_loaded(value[key], path) for key in ("mean", "comp", "std")]
@@ -134,23 +89,10 @@ def read_directions(
         raise WeightsError(f"{path}: no direction: holds {described(value)}")
     vector = _loaded(value, path)
     if s_dim is not None and vector.shape in ((s_dim,), (1, s_dim)):
-        return [replace(_unit(stem, vector.reshape(-1), None, path), space="s")]
+        return [replace(unit_direction(stem, vector.reshape(-1), None, path), space="s")]
     if vector.ndim == 2 and vector.shape[0] == w_dim and vector.shape[0] > MOST_ROWS:
-        return [_unit(f"{stem}_{i}", column, rows, path) for i, column in enumerate(vector.T)]
-    return [_unit(stem, _rows_of(vector, w_dim, path), rows or _known_rows(stem, vector, Path(path)), path)]
-
-
-def _unit(name: str, vector: Tensor, rows: tuple[int, int] | None, path: object) -> Direction:
-    """The direction of a vector (w_dim,) or (rows, w_dim)."""
-    if vector.ndim == 2 and (len(vector) == 1 or bool((vector == vector[:1]).all())):
-        vector = vector[0]
-    lengths = vector.reshape(-1, vector.shape[-1]).norm(dim=1)
-    moving = lengths[lengths > 0]
-    if not len(moving) or not bool(vector.isfinite().all()):
-        raise WeightsError(f"{path}: '{name}' is no direction: it is 0, or holds numbers that are not finite")
-    strength = float(moving.square().mean().sqrt())
-    unit = (vector / strength).float()
-    return Direction(name, "w" if vector.ndim == 1 else "w_plus", unit, rows, strength)
+        return [unit_direction(f"{stem}_{i}", column, rows, path) for i, column in enumerate(vector.T)]
+    return [unit_direction(stem, _rows_of(vector, w_dim, path), rows or _known_rows(stem, vector, Path(path)), path)]
 
 
 def _rows_of(vector: Tensor, w_dim: int, path: object) -> Tensor:
@@ -180,7 +122,7 @@ def _principal(
         raise WeightsError(f"{path}: components, mean and deviations of different sizes")
     found = []
     for i, (axis, deviation) in enumerate(zip(axes, std.reshape(-1).tolist())):
-        direction = _unit(f"component_{i}", axis, rows, path)
+        direction = unit_direction(f"component_{i}", axis, rows, path)
         origin = float(mean.reshape(-1) @ direction.vector.to(mean))
         strength = deviation * direction.native_strength
         found.append(Direction(direction.name, "w", direction.vector, rows, strength, origin))

@@ -14,7 +14,7 @@ from chunkygan.yaml_files import odd_keys, plain, read_yaml
 PARTS = ("generator", "perceptual", "identity", "classifier", "parser", "dataset")
 """Keys whose components a recipe takes from its domain where it does not set them itself."""
 
-_KEYS = ("title", "resolution", "classes", *PARTS)
+_KEYS = ("title", "resolution", "classes", "directions", *PARTS)
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Domain:
         resolution: (height, width) of a picture in pixels.
         parts: key of `PARTS` -> component spec, ``{"name": ..., argument: value}``; only those that the domain has.
         classes: of its label maps.
+        directions: weights name or file of its directions; None where it has none.
         source: the file.
     """
 
@@ -43,6 +44,7 @@ class Domain:
     resolution: tuple[int, int]
     parts: dict[str, dict[str, Any]] = field(default_factory=dict)
     classes: tuple[LabelClass, ...] = ()
+    directions: str | None = None
     source: str = ""
 
     @property
@@ -101,6 +103,7 @@ def load_domain(name: str) -> Domain:
         resolution=tuple(data["resolution"]),
         parts={key: data[key] for key in PARTS if data.get(key)},
         classes=tuple(LabelClass(c["name"], tuple(c["colour"])) for c in data.get("classes") or ()),
+        directions=data.get("directions"),
         source=str(path),
     )
 
@@ -131,6 +134,8 @@ def _problems(data: dict[str, Any]) -> list[str]:
         part = data.get(key)
         if part is not None and not (isinstance(part, dict) and isinstance(part.get("name"), str)):
             found.append(f"{key}: must be a component, {{name: ..., argument: value}}; got {part!r}")
+    if not isinstance(data.get("directions"), (str, type(None))):
+        found.append(f"directions: must be a name of the weights manifest, or a file; got {data['directions']!r}")
     classes = data.get("classes")
     if not isinstance(classes, (list, type(None))):
         found.append(f"classes: must be a list of {{name: ..., colour: [r, g, b]}}; got {classes!r}")

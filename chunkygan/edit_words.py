@@ -12,11 +12,17 @@ from torch import Tensor
 
 from chunkygan import registry
 from chunkygan.build import create
-from chunkygan.directions import read_direction
+from chunkygan.direction import Direction
+from chunkygan.directions import read_direction, read_directions
+from chunkygan.domain import domain_names, load_domain
 from chunkygan.errors import ProjectionError
 from chunkygan.interfaces import Generator
 from chunkygan.moves import channel_direction
+from chunkygan.weights import find, manifest
 from chunkygan.wording import did_you_mean, known
+
+SEVERAL = "directions.safetensors"
+"""What `find_directions` writes into its run folder."""
 
 SUFFIXES = (".npy", ".pt", ".safetensors")
 _CHANNEL = re.compile(r"s(\d+)\.(\d+)")
@@ -76,16 +82,20 @@ def parse_rows(text: str) -> tuple[int, int]:
 
 
 def find_direction(
-    name: str, generator: Generator, folders: Sequence[str] = ()
+    name: str, generator: Generator, folders: Sequence[str] = (), *, digest: str | None = None
 ) -> tuple[Tensor, tuple[int, int] | None]:
     """A direction by its file or name, of the length that strength 1 is in its file, and the rows it is meant for.
 
+    A name is looked for in the folders, as a file or in a file of several, and then among the directions that the
+    generator's domain brings.
+
     Args:
         name: see `EditWords`.
-        folders: in which ``NAME.npy``, ``NAME.pt`` and ``NAME.safetensors`` are looked for.
+        folders: in which ``NAME.npy``, ``.pt`` and ``.safetensors`` are looked for, and ``directions.safetensors``.
+        digest: sha256 of the generator's weight file, which tells its domain.
 
     Raises:
-        ProjectionError: no such direction; with a near match and what there is.
+        ProjectionError: no such direction, with a near match and what there is; or one of another generator.
         WeightsError: a file that holds no direction of this generator.
     """
     if (channel := _CHANNEL.fullmatch(name)) is not None:
@@ -94,19 +104,57 @@ def find_direction(
     path = _file(file, folders)
     if path is not None:
         found = read_direction(path, name=part or None, w_dim=generator.w_dim, s_dim=sum(generator.style_dims))
-        return found.vector * found.native_strength, found.rows
+        return _usable(found, digest)
+    several = {d.name: d for d in _of_several(generator, folders, digest)}
+    if name in several:
+        return _usable(several[name], digest)
     edits = [word for word in registry.names("edit") if word != "linear"]
     if file in edits:
         edit = create("edit", file, generator=generator)
         if getattr(edit, "direction", None) is None:
             raise ProjectionError(f"edit '{file}' has no direction; it can be applied from Python only")
         return edit.direction, getattr(edit, "rows", None)
-    names = [*edits, *_names_in(folders)]
+    names = [*edits, *_names_in(folders), *several]
     where = f" in {', '.join(folders)}" if folders else ""
     raise ProjectionError(
         f"no direction '{file}': neither a file nor a name{where}; {known(names)}{did_you_mean(file, names)}. "
         "--directions DIR names a folder of direction files"
     )
+
+
+def _usable(direction: Direction, digest: str | None) -> tuple[Tensor, tuple[int, int] | None]:
+    if digest and direction.generator_sha256 not in (None, digest):
+        raise ProjectionError(
+            f"direction '{direction.name}' was found for another generator: its file names weights with the sha256 "
+            f"{str(direction.generator_sha256)[:12]}..., this one has {digest[:12]}..."
+        )
+    return direction.vector * direction.native_strength, direction.rows
+
+
+def _of_several(generator: Generator, folders: Sequence[str], digest: str | None) -> list[Direction]:
+    """The directions in the folders' files of several, and in those of the generator's domain; of a name, the first."""
+    files = [path for folder in folders if (path := Path(folder) / SEVERAL).is_file()]
+    files += [find(name) for name in domain_directions(digest)]
+    found: dict[str, Direction] = {}
+    for file in files:
+        for direction in read_directions(file, w_dim=generator.w_dim, s_dim=sum(generator.style_dims)):
+            found.setdefault(direction.name, direction)
+    return list(found.values())
+
+
+def domain_directions(digest: str | None) -> list[str]:
+    """Names of the directions that the domains of a generator's weight file bring.
+
+    Args:
+        digest: its sha256; without one, no domain is known.
+    """
+    known_files = {name: entry.sha256 for name, entry in manifest().items()}
+    domains = [load_domain(name) for name in domain_names()]
+    return [
+        domain.directions
+        for domain in domains
+        if digest and domain.directions and known_files.get((domain.generator or {}).get("weights", "")) == digest
+    ]
 
 
 def _finite(text: str) -> float:

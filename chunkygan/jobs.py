@@ -19,6 +19,7 @@ class Key:
         fields: the keys of each of several maps.
         section: ``"module:callable"`` whose signature the section's keys must fit.
         injected: arguments of `section` that the framework fills.
+        presets: words that may stand in a list of components, or in place of it, each for several of them.
         type: annotation of a plain value.
         default: what an absent key means.
         nullable: whether ``null`` may be said to go without.
@@ -29,6 +30,7 @@ class Key:
     fields: dict[str, Key] | None = None
     section: str | None = None
     injected: tuple[str, ...] = ()
+    presets: tuple[str, ...] = ()
     type: Any = None
     default: Any = REQUIRED
     nullable: bool = False
@@ -52,6 +54,9 @@ INJECTED: dict[str, tuple[str, ...]] = {
     "dataset": ("seed", "device"),
 }
 """Kind -> constructor arguments that the framework fills in where a component asks for them; no recipe sets them."""
+
+MEASURE_PRESETS = ("chunky", "celebahq_256_alex")
+"""What an evaluation's `measures` may name; `chunkygan.evaluation.measures` tells what each one is."""
 
 _COMMON = {
     "job": Key(type=str),
@@ -90,7 +95,7 @@ JOBS: dict[str, dict[str, Key]] = {
     "evaluate_fidelity": {
         **_COMMON,
         "generator": Key(kind="generator"),
-        "images": Key(section="chunkygan.evaluation_images:image_source"),
+        "images": Key(section="chunkygan.evaluation.image_sets:image_source"),
         "mask_generator": Key(kind="mask_generator", default=None, nullable=True),
         "inverter": Key(kind="inverter", default={"name": "optimization"}),
         "rows": Key(
@@ -100,10 +105,11 @@ JOBS: dict[str, dict[str, Key]] = {
                 "chunks": Key(type=bool, default=False),
                 "inverter": Key(type=dict, default={}),
                 "against": Key(type=str, default=""),
+                "mask_generator": Key(kind="mask_generator", default=None, nullable=True),
             },
         ),
         "perceptual": Key(kind="perceptual"),
-        "measures": Key(kind="perceptual", many="list", default=[]),
+        "measures": Key(kind="perceptual", many="list", presets=MEASURE_PRESETS, default=[]),
         "identity": Key(kind="identity", default=None, nullable=True),
         "trainer": _TRAINER,
     },
@@ -119,6 +125,27 @@ JOBS: dict[str, dict[str, Key]] = {
     "train_attributes": _training("chunkygan.lightning.attribute_training"),
     "train_identity": _training("chunkygan.lightning.identity_training"),
     "train_parser": _training("chunkygan.lightning.parser_training"),
+    "train_encoder": {
+        **_training(
+            "chunkygan.lightning.encoder_run",
+            generator=Key(kind="generator"),
+            perceptual=Key(kind="perceptual", default=None, nullable=True),
+            identity=Key(kind="identity", default=None, nullable=True),
+        ),
+        "dataset": Key(kind="dataset", default=None, nullable=True),
+    },
+    "find_directions": {
+        **_COMMON,
+        "generator": Key(kind="generator"),
+        "classifier": Key(kind="classifier"),
+        "identity": Key(kind="identity", default=None, nullable=True),
+        "training": Key(
+            section="chunkygan.direction_search.job:train",
+            injected=("out_dir", "seed", "generator", "classifier", "identity", "trainer"),
+            default={},
+        ),
+        "trainer": _TRAINER,
+    },
     "train_seghead": {
         **_COMMON,
         "generator": Key(kind="generator"),

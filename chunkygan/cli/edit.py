@@ -168,7 +168,7 @@ def _with(projection: Projection, words: EditWords, strength: float, folders: li
     """The projection with one more edit; warnings go to stderr."""
     from chunkygan.edit_words import find_direction
 
-    direction, rows = find_direction(words.name, projection.generator, folders)
+    direction, rows = find_direction(words.name, projection.generator, folders, digest=projection.generator_sha256)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         name = Path(words.name).stem
