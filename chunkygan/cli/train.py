@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 from pathlib import Path
+from typing import Any
 
 from chunkygan.cli.arguments import add_run_arguments, load_recipe, only_overrides
 from chunkygan.errors import RecipeError
@@ -24,7 +25,6 @@ def run(args: argparse.Namespace) -> None:
     if section is None or section.section is None:
         raise RecipeError(f"job: '{recipe.job}' is no training", recipe.source)
 
-    from chunkygan.build import create
     from chunkygan.lightning.trainer import trainer_options
     from chunkygan.run_folder import open_run
 
@@ -33,8 +33,15 @@ def run(args: argparse.Namespace) -> None:
     module, name = section.section.split(":")
     seed = recipe.data["seed"]
     parts = {name: recipe.data[name] for name, key in JOBS[recipe.job].items() if key.kind}
-    dataset = [create("dataset", parts.pop("dataset"), seed=seed)] if "dataset" in parts else []
+    dataset = [_dataset(parts.pop("dataset"), seed)] if "dataset" in parts else []
     train = getattr(importlib.import_module(module), name)
     trainer = trainer_options(**recipe.data["trainer"])
     weights = train(*dataset, out, seed, **recipe.data["training"], **parts, trainer=trainer)
     print(f"weights: {weights}")
+
+
+def _dataset(spec: Any, seed: int) -> Any:
+    """The data set; None where a training goes without."""
+    from chunkygan.build import create
+
+    return None if spec is None else create("dataset", spec, seed=seed)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-
-from torch import Tensor
+from typing import Any
 
 from chunkygan.components.encoders.pretrained import PretrainedEncoder
 from chunkygan.interfaces import Generator
@@ -16,15 +16,16 @@ class Psp(PretrainedEncoder):
     Args:
         generator: whose codes it predicts.
         weights: file or manifest name of a pSp checkpoint.
+        config: shape of an untrained network instead, as a training starts from.
 
     Raises:
+        ComponentError: neither weights nor config, or both.
         WeightsError: weights that are missing, damaged, of another network, or for another generator.
 
     Source: Richardson et al., Encoding in Style, 2021.
     """
 
-    def __init__(self, generator: Generator, weights: str | Path) -> None:
-        super().__init__(generator, weights, inputs=3, progressive=False)
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.network(self.seen(images)) + self.latent_avg
+    def __init__(
+        self, generator: Generator, weights: str | Path | None = None, config: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(generator, weights, config, inputs=3, progressive=False)

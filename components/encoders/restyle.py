@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from chunkygan.components.encoders.pretrained import PretrainedEncoder
@@ -19,38 +20,27 @@ class ReStyle(PretrainedEncoder):
         generator: whose codes it predicts, and that draws them between the passes.
         weights: file or manifest name of a ReStyle checkpoint.
         iterations: passes.
+        config: shape of an untrained network instead, as a training starts from.
 
     Raises:
+        ComponentError: neither weights nor config, or both.
         WeightsError: weights that are missing, damaged, of another network, or for another generator.
 
     Source: Alaluf et al., ReStyle, 2021.
     """
 
-    def __init__(self, generator: Generator, weights: str | Path, iterations: int = 5) -> None:
-        super().__init__(generator, weights, inputs=6, progressive=False)
+    def __init__(
+        self,
+        generator: Generator,
+        weights: str | Path | None = None,
+        iterations: int = 5,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(generator, weights, config, inputs=6, progressive=False)
         self.iterations = iterations
-        self._generator = (generator,)  # no part of this module: it moves and is saved on its own
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.path(images)[-1]
-
-    def path(self, images: Tensor) -> list[Tensor]:
-        """The codes after every pass, each (n, num_ws, w_dim)."""
-        seen, rows = self.seen(images), self._generator[0].num_ws
-        codes = self.latent_avg.expand(len(images), rows, -1)
-        found: list[Tensor] = []
-        for _ in range(self.iterations):
-            drawn = self._drawn(codes[:1]).expand_as(seen) if not found else self._drawn(codes)
-            codes = codes + self.network(torch.cat([seen, drawn], 1))
-            found.append(codes)
-        return found
-
-    def _drawn(self, codes: Tensor) -> Tensor:
-        """What codes draw, averaged to the size that the network sees."""
-        generator = self._generator[0]
-        images = generator.synthesis(generator.styles(codes), noise="const")
-        side = self.network.config.input_size
-        if max(images.shape[-2:]) <= side:
-            return self.seen(images)
-        scale = side / max(images.shape[-2:])
-        return F.adaptive_avg_pool2d(images, (round(images.shape[-2] * scale), round(images.shape[-1] * scale)))
+    def corrected(self, seen: Tensor, codes: Tensor, drawn: Tensor | None) -> Tensor:
+        if drawn is None:
+            with torch.no_grad():
+                drawn = self.drawn(codes[:1]).expand_as(seen)
+        return codes + self.network(torch.cat([seen, drawn], 1))
