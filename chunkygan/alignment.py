@@ -1,4 +1,4 @@
-"""FFHQ's alignment of a face from 68 landmarks, and the way back into the photo.
+"""FFHQ's alignment of a face from its landmarks.
 
 Source: Karras et al. 2019, the dataset's own cropping; what the pSp family does with photos of any kind.
 """
@@ -6,6 +6,7 @@ Source: Karras et al. 2019, the dataset's own cropping; what the pSp family does
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +14,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from torch import Tensor
 
 from chunkygan.errors import ImageError
+from chunkygan.types import Point
 
 Pixels = np.ndarray[Any, Any]
 
@@ -31,10 +32,12 @@ class Alignment:
         corners: top left, bottom left, bottom right, top right in pixels of the photo (x, y), a turned square; whole
             numbers are the centres of pixels.
         size: side of the aligned picture in pixels.
+        photo: (width, height) of the photo; None where it is not known.
     """
 
-    corners: tuple[tuple[float, float], ...]
+    corners: tuple[Point, ...]
     size: int
+    photo: tuple[int, int] | None = None
 
     @property
     def side(self) -> float:
@@ -42,25 +45,52 @@ class Alignment:
         return math.dist(self.corners[0], self.corners[1])
 
     def as_dict(self) -> dict[str, Any]:
-        """What JSON has a form for; `Alignment(**...)` makes it again."""
-        return {"corners": [list(corner) for corner in self.corners], "size": self.size}
+        """What JSON has a form for; `alignment_from` makes it again."""
+        photo = None if self.photo is None else list(self.photo)
+        return {"corners": [list(corner) for corner in self.corners], "size": self.size, "photo": photo}
 
 
-def alignment_of(landmarks: Pixels, size: int = 1024) -> Alignment:
+def alignment_from(value: Any) -> Alignment:
+    """The alignment that `Alignment.as_dict` wrote down.
+
+    Raises:
+        ImageError: it is none, or no square.
+    """
+    try:
+        corners = tuple((float(x), float(y)) for x, y in value["corners"])
+        photo = None if value.get("photo") is None else (int(value["photo"][0]), int(value["photo"][1]))
+        found = Alignment(corners, int(value["size"]), photo)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise ImageError(f"no alignment: {error!r}") from error
+    if found.size < 1 or not _is_square(np.array(corners)):
+        raise ImageError("no alignment: four corners of a square and a size are needed")
+    return found
+
+
+def centred(photo: tuple[int, int], size: int) -> Alignment:
+    """The largest upright square around the middle of a photo of (width, height), which is how pictures are cut that
+    are not aligned."""
+    side, middle = min(photo), [(length - 1) / 2 for length in photo]
+    left, top, right, bottom = (middle[0] - side / 2, middle[1] - side / 2, middle[0] + side / 2, middle[1] + side / 2)
+    return Alignment(((left, top), (left, bottom), (right, bottom), (right, top)), size, photo)
+
+
+def alignment_of(
+    landmarks: Sequence[Point] | Pixels, size: int = 1024, photo: tuple[int, int] | None = None
+) -> Alignment:
     """The square that FFHQ's crop takes of a photo.
 
     Args:
-        landmarks: (68, 2) points (x to the right, y down) of the iBUG scheme, in pixels of the photo.
+        landmarks: (n, 2) points (x to the right, y down) in pixels of the photo: 68 of the iBUG scheme, or 5: both
+            eyes' middles, the tip of the nose, both corners of the mouth.
         size: side of the aligned picture.
+        photo: (width, height), kept in the result.
 
     Raises:
-        ImageError: other landmarks, or points that all lie together.
+        ImageError: other landmarks, points that all lie together, or five points of which the nose is not where it
+            must be.
     """
-    points = np.asarray(landmarks, dtype=np.float64)
-    if points.shape != (68, 2) or not np.isfinite(points).all():
-        raise ImageError(f"landmarks must be 68 points (x, y); got an array of shape {points.shape}")
-    eyes = np.stack([points[RIGHT_EYE].mean(0), points[LEFT_EYE].mean(0)])
-    mouth = points[list(MOUTH_CORNERS)].mean(0)
+    eyes, mouth = _eyes_and_mouth(np.asarray(landmarks, dtype=np.float64))
     between, middle = eyes[1] - eyes[0], eyes.mean(0)
     down = mouth - middle
     axis = between + np.array([down[1], -down[0]])  # along the eyes, and across the line from them to the mouth
@@ -72,7 +102,7 @@ def alignment_of(landmarks: Pixels, size: int = 1024) -> Alignment:
     y = np.array([-x[1], x[0]])
     centre = middle + down * 0.1
     corners = (centre - x - y, centre - x + y, centre + x + y, centre + x - y)
-    return Alignment(tuple((float(a), float(b)) for a, b in corners), size)
+    return Alignment(tuple((float(a), float(b)) for a, b in corners), size, photo)
 
 
 def align(photo: Image.Image, alignment: Alignment, *, oversampling: int = 1) -> Image.Image:
@@ -88,11 +118,11 @@ def align(photo: Image.Image, alignment: Alignment, *, oversampling: int = 1) ->
         image = image.resize([round(length / shrink) for length in image.size], Image.Resampling.LANCZOS)
         corners, side = corners / shrink, side / shrink
     border = max(round(side * 0.1), 3)
-    box = np.clip(_bounds(corners) + np.array([-border, -border, border, border]), 0, [*image.size, *image.size])
+    box = np.clip(bounds(corners) + np.array([-border, -border, border, border]), 0, [*image.size, *image.size])
     if box[2] <= box[0] or box[3] <= box[1]:
         raise ImageError("the face lies outside the photo")
     image, corners = image.crop(tuple(box.tolist())), corners - box[:2]
-    margin = _bounds(corners) + np.array([-border, -border, border, border])
+    margin = bounds(corners) + np.array([-border, -border, border, border])
     missing = np.maximum([-margin[0], -margin[1], margin[2] - image.size[0], margin[3] - image.size[1]], 0)
     if missing.max() > border - 4:
         missing = np.maximum(missing, round(side * 0.3))
@@ -103,56 +133,32 @@ def align(photo: Image.Image, alignment: Alignment, *, oversampling: int = 1) ->
     return image if oversampling == 1 else image.resize((alignment.size,) * 2, Image.Resampling.LANCZOS)
 
 
-@torch.no_grad()
-def paste_back(photo: Pixels, edited: Tensor, mask: Tensor, alignment: Alignment) -> Pixels:
-    """The photo with an edited picture in its place; where the mask is 0, and outside the square, no bit changes.
-
-    Args:
-        photo: (h, w, 3), uint8.
-        edited: (1, 3, size, size) in [-1, 1], aligned.
-        mask: (size, size) in [0, 1], aligned: how much of the edit is taken.
-
-    Raises:
-        ImageError: a photo of another kind.
-    """
-    if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
-        raise ImageError(f"photo must be (h, w, 3) of uint8; got {photo.shape} of {photo.dtype}")
-    result = photo.copy()
-    bounds = _bounds(np.array(alignment.corners)) + np.array([-1, -1, 2, 2])
-    left, top, right, bottom = np.clip(bounds, 0, [photo.shape[1], photo.shape[0]] * 2).tolist()
-    if right <= left or bottom <= top:
-        return result
-    layers = torch.cat([(edited.float().cpu() + 1) * 127.5, mask.float().cpu()[None, None]], 1)
-    if (reduced := math.ceil(alignment.side)) < alignment.size:  # averaged first where the photo is coarser
-        layers = F.interpolate(layers, (reduced, reduced), mode="bilinear", align_corners=False, antialias=True)
-    grid = _places(alignment, (left, top, right, bottom))
-    drawn = F.grid_sample(layers, grid[None], mode="bilinear", padding_mode="border", align_corners=False)[0]
-    weight = drawn[3:].clamp(0, 1) * (grid.abs() <= 1).all(-1)
-    region = torch.from_numpy(result[top:bottom, left:right].copy()).permute(2, 0, 1)
-    mixed = (region + weight * (drawn[:3] - region)).round().clamp(0, 255).byte()
-    result[top:bottom, left:right] = torch.where(weight > 0, mixed, region).permute(1, 2, 0).numpy()
-    return result
+def _eyes_and_mouth(points: Pixels) -> tuple[Pixels, Pixels]:
+    """(2, 2) middles of the eyes, that on the picture's left first, and (2,) the middle of the mouth."""
+    if points.shape not in ((68, 2), (5, 2)) or not np.isfinite(points).all():
+        raise ImageError(f"landmarks must be 68 or 5 points (x, y); got an array of shape {points.shape}")
+    if len(points) == 68:
+        eyes = np.stack([points[RIGHT_EYE].mean(0), points[LEFT_EYE].mean(0)])
+        return eyes, points[list(MOUTH_CORNERS)].mean(0)
+    eyes, nose, mouth = points[:2], points[2], points[3:].mean(0)
+    down = mouth - eyes.mean(0)
+    if (nose - eyes.mean(0)) @ down <= 0 or (nose - mouth) @ down >= 0:
+        raise ImageError("five landmarks must be both eyes, the nose, both corners of the mouth, in this order")
+    across = eyes[1] - eyes[0]
+    return (eyes if across[0] * down[1] > across[1] * down[0] else eyes[::-1]), mouth
 
 
-def like_photo(photo: Image.Image, pixels: Pixels) -> tuple[Image.Image, dict[str, Any]]:
-    """A picture of these pixels, and what `Image.save` must be told to keep the photo's colour profile and EXIF."""
-    kept = {"icc_profile": photo.info.get("icc_profile"), "exif": photo.getexif().tobytes() or None}
-    return Image.fromarray(pixels), {key: value for key, value in kept.items() if value}
+def _is_square(corners: Pixels) -> bool:
+    if corners.shape != (4, 2) or not np.isfinite(corners).all():
+        return False
+    down, diagonal, across = corners[1:] - corners[0]
+    side = np.hypot(*down)
+    return bool(side > 0 and np.allclose([[down[1], -down[0]], down + across], [across, diagonal], atol=1e-3 * side))
 
 
-def _bounds(corners: Pixels) -> Pixels:
+def bounds(corners: Pixels) -> Pixels:
     """Left, top, right, bottom of the box around points, in whole pixels."""
     return np.concatenate([np.floor(corners.min(0)), np.ceil(corners.max(0))]).astype(int)
-
-
-def _places(alignment: Alignment, box: tuple[int, int, int, int]) -> Tensor:
-    """(h, w, 2): where the pixels of a box of the photo lie in the aligned picture, (x, y) in [-1, 1]."""
-    left, top, right, bottom = box
-    start, below, _, beside = np.array(alignment.corners)
-    inverse = np.linalg.inv(np.stack([beside - start, below - start], 1))
-    y, x = np.mgrid[top:bottom, left:right]
-    relative = (np.stack([x, y], -1) - start) @ inverse.T
-    return torch.from_numpy(relative * 2 - 1).float()
 
 
 def _extended(image: Image.Image, missing: Pixels, blur: float) -> Image.Image:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from chunkygan.alignment import Alignment
 from chunkygan.drawing import composite
 from chunkygan.errors import ProjectionError
 from chunkygan.interfaces import Generator, LatentSpace
@@ -41,6 +42,7 @@ class Projection:
         metrics: measures by name.
         recipe: the resolved recipe that made it.
         weight_changes: of the generator, where it was tuned for this picture.
+        alignment: where the picture lies in the photo that it was cut from; None where that is not known.
     """
 
     target: Tensor
@@ -55,6 +57,7 @@ class Projection:
     metrics: dict[str, float] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
     weight_changes: WeightChanges | None = None
+    alignment: Alignment | None = None
 
     @property
     def masks(self) -> Tensor:

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from chunkygan.alignment import Alignment, alignment_from
 from chunkygan.build import create
-from chunkygan.errors import ProjectionError, ShapeError
+from chunkygan.errors import ImageError, ProjectionError, ShapeError
 from chunkygan.interfaces import Generator
 from chunkygan.loading import frozen
 from chunkygan.masks import check_masks
@@ -46,6 +47,7 @@ def save_projection(projection: Projection, path: str | os.PathLike[str]) -> Non
         "weight_changes": None if p.weight_changes is None else {"error": p.weight_changes.error},
         "metrics": p.metrics,
         "recipe": p.recipe,
+        "alignment": None if p.alignment is None else p.alignment.as_dict(),
     }
     metadata = {"format": FORMAT, "format_version": str(VERSION), "projection": json.dumps(description)}
     write_safetensors(path, tensors, metadata)
@@ -102,6 +104,7 @@ def _assembled(description: dict[str, Any], tensors: dict[str, Tensor], generato
         metrics=dict(description["metrics"]), recipe=dict(description["recipe"]),
         edits=tuple(_move(tensors[f"edit.{i}"], edit) for i, edit in enumerate(description["edits"])),
         weight_changes=_weight_changes(tensors, description.get("weight_changes")),
+        alignment=_alignment(description.get("alignment")),
     )  # fmt: skip
     _check(projection)
     return projection
@@ -123,6 +126,13 @@ def _check(p: Projection) -> None:
             raise ShapeError("an edit names a chunk that is not there")
         for i in edit.chunks:
             check_move(edit, p.spaces[i])
+
+
+def _alignment(value: dict[str, Any] | None) -> Alignment | None:
+    try:
+        return None if value is None else alignment_from(value)
+    except ImageError as error:
+        raise ValueError(str(error)) from error
 
 
 def _described(edit: Move) -> dict[str, Any]:

@@ -7,8 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from chunkygan.alignment import Alignment, align, alignment_of, like_photo, paste_back
+from chunkygan.alignment import Alignment, align, alignment_from, alignment_of, centred
 from chunkygan.errors import ImageError
+from chunkygan.photo_pasting import like_photo, paste_back
 
 
 @pytest.mark.parametrize("case", ["inside", "pad", "shrink"])
@@ -89,8 +90,70 @@ def test_profile_and_exif_stay(tmp_path) -> None:
 def test_an_alignment_survives_json() -> None:
     import json
 
-    again = Alignment(**json.loads(json.dumps(TURNED.as_dict())))
-    assert again.side == TURNED.side and again.size == 64
+    whole = Alignment(TURNED.corners, 64, (90, 100))
+    assert alignment_from(json.loads(json.dumps(whole.as_dict()))) == whole
+    assert alignment_from(TURNED.as_dict()) == TURNED
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"corners": [[0, 0]]},
+        {"corners": [[0, 0], [0, 9], [9, 9], [9, 1]]},
+        {"corners": [[0, 0], [9, 0], [9, 9], [0, 9]]},
+        {"corners": [[0, 0], [0, 0], [0, 0], [0, 0]]},
+        {"corners": [[0, 0], [0, float("nan")], [9, 9], [9, 0]]},
+        {"corners": "here"},
+        {"size": 0},
+        {"size": None},
+        {"photo": [1]},
+    ],
+)
+def test_what_is_no_square_is_no_alignment(change) -> None:
+    good = {"corners": [[0, 0], [0, 9], [9, 9], [9, 0]], "size": 8, "photo": None}
+    alignment_from(good)
+    with pytest.raises(ImageError, match="no alignment"):
+        alignment_from({**good, **change})
+
+
+def test_five_points_give_nearly_the_square_of_68(fixtures) -> None:
+    points = np.load(fixtures / "align_ffhq.npz", allow_pickle=False)["in/inside_landmarks"]
+    eyes = points[36:42].mean(0), points[42:48].mean(0)
+    five = [*eyes, points[30], points[48], points[54]]
+    whole = alignment_of(points, 256)
+    assert np.allclose(alignment_of(five, 256).corners, whole.corners, atol=1e-9)
+    swapped = [eyes[1], eyes[0], points[30], points[54], points[48]]  # as the person in the picture would say it
+    assert np.allclose(alignment_of(swapped, 256).corners, whole.corners, atol=1e-9)
+
+
+def test_five_points_turn_with_the_photo() -> None:
+    five = np.array([[40.0, 40.0], [80.0, 44.0], [60.0, 60.0], [45.0, 80.0], [72.0, 82.0]])
+    upright = np.array(alignment_of(five, 64).corners)
+    for turn in ([[0, -1], [1, 0]], [[-1, 0], [0, -1]], [[0, 1], [-1, 0]]):
+        turned = alignment_of(five @ np.array(turn).T, 64).corners
+        assert np.allclose(turned, upright @ np.array(turn).T)
+
+
+def test_five_points_in_another_order_are_refused() -> None:
+    five = [[40.0, 40.0], [80.0, 40.0], [60.0, 60.0], [45.0, 80.0], [75.0, 80.0]]
+    with pytest.raises(ImageError, match="in this order"):
+        alignment_of([five[0], five[1], five[3], five[2], five[4]])
+
+
+@pytest.mark.parametrize("size", [(90, 100), (101, 60), (64, 64)])
+def test_the_centred_square_is_where_pictures_are_cut(size) -> None:
+    from chunkygan.images import fit_to, from_pil
+
+    picture = Image.fromarray(photo(size[1], size[0]))
+    square = centred(size, 32)
+    assert square.side == min(size)
+    cut = fit_to(from_pil(picture), (32, 32))
+    back = paste_back(np.asarray(picture), cut, torch.ones(32, 32), square).astype(int)
+    inside = np.abs(back - np.asarray(picture).astype(int))[8:-8, 8:-8]
+    assert inside.mean() < 6  # blurred by the small size, but not shifted
+    shifted = Alignment(tuple((x + 4, y) for x, y in square.corners), 32)
+    moved = paste_back(np.asarray(picture), cut, torch.ones(32, 32), shifted).astype(int)
+    assert np.abs(moved - np.asarray(picture).astype(int))[8:-8, 8:-8].mean() > 2 * inside.mean()
 
 
 @pytest.mark.parametrize("points", [np.zeros((5, 2)), np.zeros((68, 2)), np.full((68, 2), np.nan)])
