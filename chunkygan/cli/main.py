@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "edit": ("chunkygan.cli.edit", "move fitted pictures along directions, all of them or single chunks"),
     "train": ("chunkygan.cli.train", "train what a recipe names"),
     "evaluate": ("chunkygan.cli.evaluate", "measure over a set of pictures"),
+    "align": ("chunkygan.cli.align", "cut faces out of photos as generators of faces want them"),
     "sample": ("chunkygan.cli.sample", "draw pictures from a generator or a data set"),
     "bench": ("chunkygan.cli.bench", "measure speed and memory as ratios to a plain fit"),
     "fetch": ("chunkygan.cli.fetch", "download public weights; nothing else uses the network"),
