@@ -21,7 +21,7 @@ from chunkygan.build import create
 from chunkygan.errors import RecipeError
 from chunkygan.images import MAX_PIXELS, fit_to, from_pil, read_image
 from chunkygan.interfaces import Generator, Identity, Inverter, MaskGenerator, Perceptual
-from chunkygan.lightning.trainer import trainer_options
+from chunkygan.lightning.trainer import of_one_device, trainer_options
 from chunkygan.loading import frozen
 from chunkygan.metrics import measure
 from chunkygan.projection import Projection
@@ -59,13 +59,15 @@ class Inversion:
 
     Args:
         recipe: a checked recipe for the job `invert`.
+        trainer: options of Lightning's Trainer for every fit; None: the recipe's, on the first of its devices.
 
     Raises:
         WeightsError: weights that the recipe names are missing.
     """
 
-    def __init__(self, recipe: Recipe) -> None:
+    def __init__(self, recipe: Recipe, *, trainer: Mapping[str, Any] | None = None) -> None:
         data = recipe.data
+        self._trainer = of_one_device(trainer_options(**data["trainer"])) if trainer is None else dict(trainer)
         self.recipe = recipe
         self.seed: int = data["seed"]
         self.output = OutputOptions(**data["output"])
@@ -128,8 +130,7 @@ class Inversion:
 
     def _inverter(self) -> Inverter:
         data = self.recipe.data
-        options = trainer_options(**data["trainer"])
-        return create("inverter", data["inverter"], generator=self.generator, seed=self.seed, trainer=options)
+        return create("inverter", data["inverter"], generator=self.generator, seed=self.seed, trainer=self._trainer)
 
     def _projection(
         self,

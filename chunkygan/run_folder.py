@@ -6,17 +6,22 @@ import importlib.metadata
 import os
 import platform
 from pathlib import Path
+from typing import Any
 
 from chunkygan import __version__
 from chunkygan.errors import RecipeError
 from chunkygan.files import atomic_write, write_json
 from chunkygan.recipe import Recipe
+from chunkygan.yaml_files import plain, read_yaml
 
 PACKAGES = ("torch", "pytorch-lightning", "lpips", "torchmetrics", "numpy", "pillow", "safetensors")
 
 
-def open_run(folder: Path, recipe: Recipe) -> None:
+def open_run(folder: Path, recipe: Recipe, *, shared: bool = False) -> None:
     """Begins a run in a folder, or goes on with the one that is there.
+
+    Args:
+        shared: devices share out whole items, so that the run may go on with another number of them.
 
     Raises:
         RecipeError: the folder holds a run of another recipe.
@@ -24,11 +29,24 @@ def open_run(folder: Path, recipe: Recipe) -> None:
     """
     saved, text = folder / "recipe.yaml", recipe.to_yaml()
     if saved.is_file() and saved.read_text(encoding="utf-8") != text:
+        if shared and _same_but_devices(saved, recipe.data):
+            return
         raise RecipeError(
             f"{folder} holds results of another recipe ({saved}); choose another --out, or delete the folder"
         )
     write_json(folder / "run.json", {"seed": recipe.data.get("seed"), "versions": versions()})
     atomic_write(saved, lambda file: file.write(text.encode()))
+
+
+def _same_but_devices(saved: Path, data: dict[str, Any]) -> bool:
+    """Whether two recipes differ at most in how many devices they name."""
+    before = plain(read_yaml(saved), str(saved))
+    return _without_devices(before) == _without_devices(data)
+
+
+def _without_devices(data: dict[str, Any]) -> dict[str, Any]:
+    trainer = {key: value for key, value in (data.get("trainer") or {}).items() if key not in ("devices", "num_nodes")}
+    return {**data, "trainer": trainer}
 
 
 def machine() -> dict[str, str]:

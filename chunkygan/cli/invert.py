@@ -1,12 +1,16 @@
 """Fits pictures chunk by chunk, and writes for each a folder with the projection, pictures of it and its measures.
 
-A run that was interrupted goes on when the same command is given again.
+A run that was interrupted goes on when the same command is given again. With trainer.devices=N, and
+trainer.num_nodes=M, N processes on each of M machines share the pictures.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +18,8 @@ from chunkygan.cli.arguments import add_run_arguments, load_recipe, split_words
 from chunkygan.errors import ChunkyGANError, ImageError
 
 if TYPE_CHECKING:
+    from chunkygan.inversion import Inversion
+    from chunkygan.lightning.share import Outcome, Team
     from chunkygan.picture_job import PictureJob
 
 
@@ -29,42 +35,77 @@ def run(args: argparse.Namespace) -> int:
     recipe = load_recipe(args.recipe, overrides, job="invert", seed=args.seed)
 
     from chunkygan.inversion import Inversion
+    from chunkygan.lightning.share import launch
     from chunkygan.run_folder import open_run
 
     out = Path(args.out)
     jobs = _jobs(pictures, out)
-    open_run(out, recipe)
-    inversion = Inversion(recipe)
-    failures = 0
-    for number, job in enumerate(jobs, 1):
-        place = f"{job.source} ({number} of {len(jobs)})" if len(jobs) > 1 else str(job.source)
-        try:
-            print(f"{place} -> {job.folder}", file=sys.stderr)
-            _invert(job, inversion)
-        except ChunkyGANError as error:
-            if len(jobs) == 1:
-                raise
-            failures += 1
+    open_run(out, recipe, shared=True)
+    with launch(recipe.data["trainer"]) as team:
+        began = time.monotonic()
+        inversion = Inversion(recipe, trainer=team.trainer)
+        places = {_place(number, job, jobs): job for number, job in enumerate(jobs, 1)}
+        tasks = {place: (place, job) for place, job in places.items()}
+        outcome = team.share(tasks, partial(_invert, inversion=inversion, team=team, alone=len(jobs) == 1))
+        if not team.first:
+            return 0
+        return _concluded(outcome, team, time.monotonic() - began)
+
+
+def _place(number: int, job: PictureJob, jobs: list[PictureJob]) -> str:
+    return f"{job.source} ({number} of {len(jobs)})" if len(jobs) > 1 else str(job.source)
+
+
+def _invert(task: tuple[str, PictureJob], *, inversion: Inversion, team: Team, alone: bool) -> bool:
+    """Whether there was something to do; all is written then, and the measures are shown."""
+    place, job = task
+    print(f"{place} -> {job.folder}", file=sys.stderr)
+    done = job.is_done()
+    try:
+        metrics = json.loads(job.metrics_file.read_text(encoding="utf-8")) if done else _fitted(job, inversion, team)
+    except Exception as error:
+        if not alone:
             print(f"{place}: {error}", file=sys.stderr)
-    if failures:
-        raise ChunkyGANError(f"{failures} of {len(jobs)} pictures could not be inverted; the others are done")
-    return 0
+        raise
+    heading = [] if team.size == 1 else [place]
+    print("\n".join([*heading, summary(metrics), f"results: {job.folder}" + " (done already)" * done]), flush=True)
+    return not done
 
 
-def _invert(job: PictureJob, inversion: object) -> None:
-    import json
-
+def _fitted(job: PictureJob, inversion: Inversion, team: Team) -> dict[str, float]:
     from chunkygan.cli.progress import Progress
     from chunkygan.picture_job import Frames
 
-    if job.is_done():
-        print("is done already", file=sys.stderr)
-        metrics = json.loads(job.metrics_file.read_text(encoding="utf-8"))
-    else:
-        frames = Frames(inversion.output.gif_frames)  # type: ignore[attr-defined]
-        metrics = job.run(inversion, frames=frames, watch=Progress).metrics  # type: ignore[arg-type]
-    print(summary(metrics))
-    print(f"results: {job.folder}")
+    def watch(title: str) -> Progress:
+        return Progress(title) if team.size == 1 else Progress(f"{job.source.name}: {title}", bar=False)
+
+    return job.run(inversion, frames=Frames(inversion.output.gif_frames), watch=watch).metrics
+
+
+def _concluded(outcome: Outcome[bool], team: Team, seconds: float) -> int:
+    """The exit code, after telling how fast it went and which pictures failed.
+
+    Raises:
+        ChunkyGANError: some failed, none of them by a fault of ours.
+    """
+    fitted, failures = sum(outcome.results.values()), outcome.failures
+    count = len(outcome.results) + len(failures)
+    if fitted > 1:
+        processes = f" on {team.size} processes" if team.size > 1 else ""
+        speed = f"{seconds:.0f} s{processes}, {3600 * fitted / seconds:.0f} pictures an hour"
+        print(f"{fitted} pictures in {speed}", file=sys.stderr)
+    faults = [failure.trace for failure in failures.values() if failure.trace]
+    if faults:
+        print(*faults, "this is a fault of the program; please report it", sep="\n", file=sys.stderr)
+    if not failures:
+        return 0
+    lines = [f"{place}: {failure.message}" for place, failure in failures.items()]
+    if count > 1:
+        lines.append(f"{len(failures)} of {count} pictures could not be inverted; the others are done")
+    if faults:
+        print("\n".join(lines), file=sys.stderr)
+        return 1
+    raise ChunkyGANError("\n".join(lines) if count > 1 else failures.popitem()[1].message)
 
 
 def summary(metrics: dict[str, float]) -> str:

@@ -13,15 +13,21 @@ LINES = 5  # plain lines a fit
 
 
 class Progress:
-    """A listener that shows a fit's step and loss; used with `with`."""
+    """A listener that shows a fit's step and loss; used with `with`.
 
-    def __init__(self, title: str) -> None:
+    Args:
+        title: what is fitted.
+        bar: show a bar on a terminal; False where several processes write to it.
+    """
+
+    def __init__(self, title: str, *, bar: bool = True) -> None:
         self.title = title
+        self._wants_bar = bar and sys.stderr.isatty()
         self._bar: Any = None
         self._began = time.monotonic()
 
     def __enter__(self) -> Progress:
-        if sys.stderr.isatty():
+        if self._wants_bar:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
             from rich.progress import Progress as Bar

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -12,15 +12,25 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 
-def trainer_options(accelerator: str = "auto", devices: int | str = 1, precision: str = "32-true") -> dict[str, Any]:
+def trainer_options(
+    accelerator: str = "auto", devices: int | str = 1, precision: str = "32-true", num_nodes: int = 1
+) -> dict[str, Any]:
     """What a recipe's `trainer` section may set; the names and values are Lightning's.
 
     Args:
         accelerator: ``"auto"``, ``"cpu"``, ``"gpu"``, ``"mps"`` ...
-        devices: how many.
+        devices: how many on every node; ``"auto"``: all.
         precision: ``"32-true"``, ``"bf16-mixed"`` ...
+        num_nodes: machines.
     """
-    return {"accelerator": accelerator, "devices": devices, "precision": precision}
+    return {"accelerator": accelerator, "devices": devices, "precision": precision, "num_nodes": num_nodes}
+
+
+def of_one_device(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Trainer options for a fit in one process, which runs on the first of the devices that they name."""
+    devices = options["devices"]
+    first = [int(devices.split(",")[0])] if isinstance(devices, str) and "," in devices else 1
+    return {**options, "devices": first, "num_nodes": 1}
 
 
 def quiet_trainer(*, steps: int, callbacks: Sequence[pl.Callback], **options: Any) -> pl.Trainer:

@@ -1,0 +1,282 @@
+"""A list of work for several processes, started by Lightning on devices and nodes: each item is done once."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import logging
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import FrameType, TracebackType
+from typing import Any, Generic, TypeVar
+
+import torch.distributed as dist
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import LightningEnvironment
+from lightning_fabric.strategies import DDPStrategy
+
+from chunkygan.errors import ChunkyGANError
+from chunkygan.lightning.trainer import trainer_options
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+LONG = datetime.timedelta(days=365)  # another process may be loading, or busy with a picture, for long
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an item was not done.
+
+    Args:
+        message: for the user.
+        trace: of a fault of ours or of a plugin's; empty where the user can mend it.
+    """
+
+    message: str
+    trace: str = ""
+
+
+@dataclass
+class Outcome(Generic[R]):
+    """What became of the items, by name, in the order of the list."""
+
+    results: dict[str, R] = field(default_factory=dict)
+    failures: dict[str, Failure] = field(default_factory=dict)
+
+
+def launch(trainer: Mapping[str, Any]) -> Team:
+    """The processes that a recipe's `trainer` section asks for: this one alone, or one a device on every node.
+
+    With several devices, Lightning runs the present command again for each but the first; where the processes are
+    there already (torchrun, SLURM ...), it only joins them. So a command calls it before anything costly.
+
+    Example:
+        with launch(recipe.data["trainer"]) as team:
+            inversion = Inversion(recipe, trainer=team.trainer)
+            outcome = team.share({path.name: path for path in paths}, run_one)
+            if team.first:
+                ...  # sum up
+    """
+    options = trainer_options(**trainer)
+    if options["devices"] in (1, "1") and options["num_nodes"] == 1:
+        return Team(options)
+    for name in ("lightning_fabric.utilities", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    strategy = DDPStrategy(process_group_backend="gloo")  # no gradient is shared, so any device will do
+    fabric = Fabric(strategy=strategy, **{key: options[key] for key in ("accelerator", "devices", "num_nodes")})
+    children: list[subprocess.Popen[bytes]] = getattr(strategy.launcher, "procs", [])
+    try:
+        fabric.launch()
+        store = _common_store(fabric)
+    except BaseException:
+        for child in children:
+            child.kill()
+        raise
+    return Team(_on_device(options, fabric.device), fabric.global_rank, fabric.world_size, store, children)
+
+
+class Team:
+    """Processes that share out work; a context manager, at whose end the first process waits for the others.
+
+    Attributes:
+        first: whether this process tells the user and writes what sums up.
+        size: how many there are.
+        trainer: options of Lightning's Trainer for a fit in this process, on its device alone.
+
+    A process other than the first ends inside ``with`` when something goes wrong outside an item: it says so, and
+    the others do the work.
+    """
+
+    def __init__(
+        self,
+        trainer: Mapping[str, Any],
+        rank: int = 0,
+        size: int = 1,
+        store: dist.Store | None = None,
+        children: list[subprocess.Popen[bytes]] | None = None,
+    ) -> None:
+        self.trainer, self.rank, self.size, self.first = dict(trainer), rank, size, rank == 0
+        self._store = dist.HashStore() if store is None else store
+        self._children = children or []
+        self._lists = 0
+
+    def share(self, items: Mapping[str, T], run_one: Callable[[T], R]) -> Outcome[R]:
+        """Does every item once, in whichever process is free first.
+
+        Args:
+            items: name -> item, in any process; the first process's names count.
+            run_one: called with an item; writes itself what has to outlive an interruption, and returns what JSON
+                can hold. What it raises makes the item a failure, and the rest goes on.
+
+        Returns:
+            Of all items in the first process, of its own ones in another.
+
+        Raises:
+            KeyboardInterrupt: here or in another process; nobody begins another item.
+        """
+        self._lists += 1
+        work = _WorkList(dist.PrefixStore(f"list {self._lists}", self._store))
+        names = work.publish(list(items)) if self.first else work.names()
+        own: Outcome[R] = Outcome()
+        try:
+            for name in work.tickets(names):
+                _do(name, items, run_one, own)
+                work.report(name, own)
+            if self.first:
+                return work.all_reports(names, lambda: self._others_gone())
+        except KeyboardInterrupt:
+            work.close(len(names))
+            raise
+        return own
+
+    def __enter__(self) -> Team:
+        if not self.first:
+            self._handler = signal.signal(signal.SIGINT, _interrupt_once)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self.first:
+            if not isinstance(error, KeyboardInterrupt):
+                signal.signal(signal.SIGINT, self._handler)
+            self._leave(error)
+        elif error is not None:
+            self._dismiss()
+        else:
+            _wait_until(self._others_gone)
+
+    def _others_gone(self) -> bool:
+        return self._store.add("gone", 0) == self.size - 1
+
+    def _leave(self, error: BaseException | None) -> None:
+        """Ends a process that is not the first; with 0, since Lightning kills all where one ends otherwise."""
+        with contextlib.suppress(dist.DistError):  # the first has gone
+            self._store.add("gone", 1)
+        if error is None:
+            return
+        if not isinstance(error, (KeyboardInterrupt, dist.DistError)):
+            text = str(error) if isinstance(error, ChunkyGANError) else "".join(traceback.format_exception(error))
+            print(f"process {self.rank} goes without: {text}", file=sys.stderr, flush=True)
+        raise SystemExit(0)
+
+    def _dismiss(self) -> None:
+        """Interrupts the processes that this one started, and waits until they have kept what they had."""
+        try:
+            for child in self._children:
+                with contextlib.suppress(ValueError):  # Windows knows no such signal
+                    child.send_signal(signal.SIGINT)
+            for child in self._children:
+                child.wait()
+        finally:
+            for child in self._children:
+                child.kill()
+
+
+class _WorkList:
+    """Names in a store that all processes see, a counter that gives each to one of them, and what became of it."""
+
+    def __init__(self, store: dist.Store) -> None:
+        self.store = store
+
+    def publish(self, names: list[str]) -> list[str]:
+        self.store.set("names", json.dumps(names))
+        return names
+
+    def names(self) -> list[str]:
+        self.store.wait(["names"], LONG)
+        found: list[str] = json.loads(self.store.get("names"))
+        return found
+
+    def tickets(self, names: list[str]) -> Iterator[str]:
+        """Names that no other process gets."""
+        while (number := self.store.add("next", 1)) <= len(names):
+            yield names[number - 1]
+
+    def close(self, count: int) -> None:
+        """Leaves no ticket to anybody."""
+        with contextlib.suppress(dist.DistError):
+            self.store.add("next", count)
+
+    def report(self, name: str, own: Outcome[Any]) -> None:
+        failure = own.failures.get(name)
+        value = [own.results.get(name), [failure.message, failure.trace] if failure else None]
+        self.store.set(f"done {name}", json.dumps(value))
+
+    def all_reports(self, names: list[str], others_gone: Callable[[], bool]) -> Outcome[Any]:
+        """What became of all items, when all is known.
+
+        Raises:
+            KeyboardInterrupt: some were never begun or not ended, since another process was interrupted.
+        """
+        found: Outcome[Any] = Outcome()
+        waiting = [f"done {name}" for name in names]
+        _wait_until(lambda: _all_there(self.store, waiting) or others_gone())
+        for name in names:
+            if not self.store.check([f"done {name}"]):
+                raise KeyboardInterrupt
+            result, failure = json.loads(self.store.get(f"done {name}"))
+            if failure is None:
+                found.results[name] = result
+            else:
+                found.failures[name] = Failure(*failure)
+        return found
+
+
+def _do(name: str, items: Mapping[str, T], run_one: Callable[[T], R], own: Outcome[R]) -> None:
+    """One item, its result or what went wrong."""
+    try:
+        if name not in items:
+            raise ChunkyGANError("was gone when another process looked for it; give the command again")
+        own.results[name] = run_one(items[name])
+    except ChunkyGANError as error:
+        own.failures[name] = Failure(str(error))
+    except Exception as error:
+        own.failures[name] = Failure(f"{type(error).__name__}: {error}", traceback.format_exc())
+
+
+def _common_store(fabric: Fabric) -> dist.Store:
+    """A store that all processes see. The process group is ended: a fit, or a metric in it, is to know of no other."""
+    address = fabric.strategy.cluster_environment.main_address  # type: ignore[attr-defined]
+    store: dist.Store | None = None
+    port = 0
+    if fabric.global_rank == 0:
+        store = dist.TCPStore(address, 0, is_master=True, wait_for_workers=False, timeout=LONG)
+        port = store.port
+    port = fabric.broadcast(port)
+    if store is None:
+        store = dist.TCPStore(address, port, is_master=False, timeout=LONG)
+    fabric.barrier()
+    dist.destroy_process_group()
+    return store
+
+
+def _on_device(options: Mapping[str, Any], device: Any) -> dict[str, Any]:
+    """Trainer options for a process's own device; the plain environment, so that no fit looks for the others."""
+    accelerator = {"cuda": "gpu"}.get(device.type, device.type)
+    own = {"accelerator": accelerator, "devices": 1 if device.index is None else [device.index], "num_nodes": 1}
+    return {**options, **own, "plugins": [LightningEnvironment()]}
+
+
+def _all_there(store: dist.Store, keys: list[str]) -> bool:
+    while keys and store.check(keys[-1:]):
+        keys.pop()
+    return not keys
+
+
+def _wait_until(true: Callable[[], bool]) -> None:
+    while not true():
+        time.sleep(0.05)
+
+
+def _interrupt_once(number: int, frame: FrameType | None) -> None:
+    """Ctrl-C comes twice, from the terminal and from the first process; the second must not cut short the first."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
