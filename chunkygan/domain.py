@@ -14,7 +14,10 @@ from chunkygan.yaml_files import odd_keys, plain, read_yaml
 PARTS = ("generator", "perceptual", "identity", "classifier", "parser", "dataset")
 """Keys whose components a recipe takes from its domain where it does not set them itself."""
 
-_KEYS = ("title", "resolution", "classes", "directions", *PARTS)
+ALIGNMENTS = ("ffhq",)
+"""How `chunkygan.photo_alignment` can cut pictures out of photos."""
+
+_KEYS = ("title", "resolution", "classes", "directions", "alignment", *PARTS)
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Domain:
         parts: key of `PARTS` -> component spec, ``{"name": ..., argument: value}``; only those that the domain has.
         classes: of its label maps.
         directions: weights name or file of its directions; None where it has none.
+        alignment: how its pictures are cut out of photos, ``ffhq``; None where photos are taken as they are.
         source: the file.
     """
 
@@ -45,6 +49,7 @@ class Domain:
     parts: dict[str, dict[str, Any]] = field(default_factory=dict)
     classes: tuple[LabelClass, ...] = ()
     directions: str | None = None
+    alignment: str | None = None
     source: str = ""
 
     @property
@@ -104,6 +109,7 @@ def load_domain(name: str) -> Domain:
         parts={key: data[key] for key in PARTS if data.get(key)},
         classes=tuple(LabelClass(c["name"], tuple(c["colour"])) for c in data.get("classes") or ()),
         directions=data.get("directions"),
+        alignment=data.get("alignment"),
         source=str(path),
     )
 
@@ -136,6 +142,8 @@ def _problems(data: dict[str, Any]) -> list[str]:
             found.append(f"{key}: must be a component, {{name: ..., argument: value}}; got {part!r}")
     if not isinstance(data.get("directions"), (str, type(None))):
         found.append(f"directions: must be a name of the weights manifest, or a file; got {data['directions']!r}")
+    if data.get("alignment") not in (None, *ALIGNMENTS):
+        found.append(f"alignment: must be {' or '.join(ALIGNMENTS)}, or left out; got {data['alignment']!r}")
     classes = data.get("classes")
     if not isinstance(classes, (list, type(None))):
         found.append(f"classes: must be a list of {{name: ..., colour: [r, g, b]}}; got {classes!r}")

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,12 +19,14 @@ from torch import Tensor
 
 from chunkygan import recipe as recipes
 from chunkygan.build import create
+from chunkygan.domain import load_domain
 from chunkygan.errors import RecipeError
 from chunkygan.images import MAX_PIXELS, fit_to, from_pil, read_image
 from chunkygan.interfaces import Generator, Identity, Inverter, MaskGenerator, Perceptual
 from chunkygan.lightning.trainer import of_one_device, trainer_options
 from chunkygan.loading import frozen
 from chunkygan.metrics import measure
+from chunkygan.photo_alignment import PhotoOptions, PlacedPhoto, place_photo
 from chunkygan.projection import Projection
 from chunkygan.recipe import Recipe
 from chunkygan.shapes import check_shape
@@ -71,6 +74,7 @@ class Inversion:
         self.recipe = recipe
         self.seed: int = data["seed"]
         self.output = OutputOptions(**data["output"])
+        self.photo = PhotoOptions(**data["photo"])
         self.generator: Generator = frozen(create("generator", data["generator"]))
         self.perceptual: Perceptual = create("perceptual", data["perceptual"])
         self.identity: Identity | None = create("identity", data["identity"]) if data["identity"] else None
@@ -93,6 +97,16 @@ class Inversion:
         if isinstance(picture, Image.Image):
             return fit_to(from_pil(picture), size)
         return read_image(picture, size=size, max_pixels=self.output.max_pixels)
+
+    def place(self, file: str | os.PathLike[str]) -> tuple[Tensor, PlacedPhoto]:
+        """A file as `read` gives it, aligned first where the domain and the recipe's ``photo`` ask for it, and where it
+        lies in the photo."""
+        name = self.recipe.data["domain"]
+        placed = place_photo(
+            file, self.generator.resolution, self.photo, template=load_domain(name).alignment if name else None,
+            max_pixels=self.output.max_pixels,
+        )  # fmt: skip
+        return fit_to(from_pil(placed.picture, name=str(file)), self.generator.resolution), placed
 
     def masks_for(self, target: Tensor, *, stem: str = "image", masks: Any = None) -> MaskGenerator:
         """The mask generator for one picture.
@@ -209,9 +223,14 @@ def invert(
         RecipeError, ImageError, WeightsError: all of them `chunkygan.errors.ChunkyGANError`.
     """
     inversion = Inversion(recipes.load(recipe, list(_dotted(overrides)), job="invert"))
-    target = inversion.read(image)
-    stem = Path(image).stem if isinstance(image, (str, os.PathLike)) else "image"
-    return inversion.project(target, inversion.masks_for(target, stem=stem, masks=masks), listeners=listeners)
+    if not isinstance(image, (str, os.PathLike)):
+        target = inversion.read(image)
+        return inversion.project(target, inversion.masks_for(target, masks=masks), listeners=listeners)
+    target, placed = inversion.place(image)
+    for note in placed.notes:
+        warnings.warn(note, stacklevel=2)
+    mask_generator = inversion.masks_for(target, stem=Path(image).stem, masks=masks)
+    return replace(inversion.project(target, mask_generator, listeners=listeners), alignment=placed.alignment)
 
 
 def _dotted(overrides: Mapping[str, Any], prefix: str = "") -> Sequence[str]:

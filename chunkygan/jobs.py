@@ -89,6 +89,7 @@ JOBS: dict[str, dict[str, Key]] = {
         "inverter": Key(kind="inverter", default={"name": "optimization"}),
         "perceptual": Key(kind="perceptual"),
         "identity": Key(kind="identity", default=None, nullable=True),
+        "photo": Key(section="chunkygan.photo_alignment:PhotoOptions", default={}),
         "trainer": _TRAINER,
         "output": Key(section="chunkygan.inversion:OutputOptions", default={}),
     },

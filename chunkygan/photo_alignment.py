@@ -22,9 +22,6 @@ from chunkygan.interfaces import LandmarkDetector
 from chunkygan.landmarks import as_face, chosen_face, read_landmarks
 from chunkygan.types import Face
 
-TEMPLATES = ("ffhq",)
-"""Alignments that a domain may name."""
-
 SCALE, SHIFT, TURN = 1.1, 0.03, 3.0
 """How far a picture's square may be from the one its landmarks ask for before it counts as not aligned: in size, of its
 side, and in degrees. Twelve portraits of FFHQ's kind stayed within 1.03, 0.003 and 0.4; pictures of another crop began

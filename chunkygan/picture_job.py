@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -46,19 +47,26 @@ class PictureJob:
         """Whether the results of this very picture are there."""
         return self.metrics_file.is_file() and self._is_same_source()
 
-    def run(self, inversion: Inversion, *, frames: Frames, watch: Watch) -> Projection:
+    def run(
+        self, inversion: Inversion, *, frames: Frames, watch: Watch, say: Callable[[str], object] = warnings.warn
+    ) -> Projection:
         """Fits, or goes on fitting, and writes all files.
+
+        Args:
+            say: called with what the user should know of the photo.
 
         Raises:
             ChunkyGANError: the picture or its masks cannot be used, or the results cannot be written.
         """
-        target = inversion.read(self.source)
+        target, placed = inversion.place(self.source)
+        for note in placed.notes:
+            say(note)
         mask_generator = inversion.masks_for(target, stem=self.source.stem)
         self._begin()
         evolution = Evolution(inversion.output.evolution)
         chunked = self._fitted("projection", inversion, watch, [frames, evolution], target, mask_generator)
         baseline = self._fitted("baseline", inversion, watch, [], target) if inversion.output.baseline else None
-        chunked = replace(chunked, metrics=_compared(chunked, baseline))
+        chunked = replace(chunked, metrics=_compared(chunked, baseline), alignment=placed.alignment)
         self._write(chunked, baseline, inversion, frames.pictures, getattr(mask_generator, "colours", None))
         if evolution.moments:
             write_image(self.folder / "evolution.png", evolution.sheet(getattr(mask_generator, "colours", None)))

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chunkygan.cli.align import add_photo_arguments, photo_overrides
 from chunkygan.cli.arguments import add_run_arguments, load_recipe, split_words
 from chunkygan.errors import ChunkyGANError, ImageError
 
@@ -26,13 +27,17 @@ if TYPE_CHECKING:
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("words", nargs="+", metavar="PICTURE", help="files or folders, and changes key.path=value")
     add_run_arguments(parser, recipe="invert", out="runs/invert")
+    always, never = "align photos of faces, or refuse them", "take photos as they are, cut around their centre"
+    parser.add_argument("--align", action="store_const", const="always", help=always)
+    parser.add_argument("--no-align", action="store_const", const="never", dest="align", help=never)
+    add_photo_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     pictures, overrides = split_words(args.words)
     if not pictures:
         raise ImageError("name a picture or a folder of pictures")
-    recipe = load_recipe(args.recipe, overrides, job="invert", seed=args.seed)
+    recipe = load_recipe(args.recipe, [*overrides, *photo_overrides(args)], job="invert", seed=args.seed)
 
     from chunkygan.inversion import Inversion
     from chunkygan.lightning.share import launch
@@ -79,7 +84,8 @@ def _fitted(job: PictureJob, inversion: Inversion, team: Team) -> dict[str, floa
     def watch(title: str) -> Progress:
         return Progress(title) if team.size == 1 else Progress(f"{job.source.name}: {title}", bar=False)
 
-    return job.run(inversion, frames=Frames(inversion.output.gif_frames), watch=watch).metrics
+    say = partial(print, file=sys.stderr)
+    return job.run(inversion, frames=Frames(inversion.output.gif_frames), watch=watch, say=say).metrics
 
 
 def _concluded(outcome: Outcome[bool], team: Team, seconds: float) -> int:
