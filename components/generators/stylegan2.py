@@ -32,6 +32,9 @@ from chunkygan.types import Feature, Noise, Styles, Window
 WINDOW_OVERHEAD = 2e7
 """What a window costs however small, in multiplications: about 4 ms, measured on two CPU cores."""
 
+BLOCK_OVERHEAD = 3e7
+"""The same for one block, there and back: about 2.5 ms, measured on one CPU core that was shared."""
+
 
 class StyleGAN2(Generator):
     """StyleGAN2 generator; parameters carry NVIDIA's names (``synthesis.b8.conv0.weight``).
@@ -128,14 +131,14 @@ class StyleGAN2(Generator):
         if window is not None:
             _check_window(window, self.blocks[levels - 1].size)
         plan = self.synthesis_network.plan(levels, window)
-        inputs = Inputs(self._checked(styles), self._noises(noise, styles[0]), feature)
+        inputs = self._inputs(styles, noise, levels, feature)
         drawn = self._draw(self.synthesis_network.start(len(styles[0]), plan[0]), plan, 0, inputs)
         assert drawn.image is not None
         return drawn.image
 
-    def window_cost(self, window: Window) -> float:
+    def window_cost(self, window: Window, size: int | None = None) -> float:
         """Multiplications of the window's convolutions, and what its many small steps cost whatever their size."""
-        heights, widths = zip(*(block.size for block in self._all_blocks))
+        heights, widths = zip(*(block.size for block in self._all_blocks[: self._levels_up_to(size)]))
         rows, columns = extents(heights, (window.top, window.bottom)), extents(widths, (window.left, window.right))
         return (multiplications(self._conv_sizes, rows, columns) + WINDOW_OVERHEAD) / self._full_cost
 
@@ -152,6 +155,11 @@ class StyleGAN2(Generator):
         ]
 
     @cached_property
+    def _block_overheads(self) -> list[float]:
+        """What each block costs however few pixels it draws, in its pixels."""
+        return [BLOCK_OVERHEAD / (up / 4 + plain) for up, plain in self._conv_sizes]
+
+    @cached_property
     def _full_cost(self) -> float:
         heights, widths = zip(*(block.size for block in self._all_blocks))
         rows, columns = extents(heights, (0, heights[-1])), extents(widths, (0, widths[-1]))
@@ -165,31 +173,34 @@ class StyleGAN2(Generator):
         *,
         noise: Noise = "const",
         frugal: bool = False,
+        size: int | None = None,
     ) -> list[Tensor]:
-        network, levels = self.synthesis_network, len(self.blocks)
+        network, levels = self.synthesis_network, self._levels_up_to(size)
+        picture = self.blocks[levels - 1].size
         for window in windows:
-            _check_window(window, self.resolution)
+            _check_window(window, picture)
         plans = [network.plan(levels, window) for window in windows]
-        inputs = Inputs(self._checked(styles), self._noises(noise, styles[0]))
-        shared = shared_levels(plans, len(styles[0]))
-        trunk = None
+        inputs = self._inputs(styles, noise, levels)
+        own = inputs.split()
+        shared = shared_levels(plans, len(styles[0]), overheads=self._block_overheads)
+        trunk: list[Drawn] = []
         if shared:
             whole = network.plan(shared)
-            trunk = self._draw(network.start(len(styles[0]), whole[0]), whole, 0, inputs)
+            trunk = self._draw(network.start(len(styles[0]), whole[0]), whole, 0, inputs).split()
 
         def rest(owner: int, window: Window) -> Tensor:
             plan = plans[windows.index(window)]
-            begun = network.start(1, plan[0]) if trunk is None else trunk.of(owner)
-            image = self._draw(begun, plan, shared, inputs.of(owner)).image
+            begun = trunk[owner] if trunk else network.start(1, plan[0])
+            image = self._draw(begun, plan, shared, own[owner]).image
             assert image is not None
-            return cropped(image, *_areas(self.resolution, window)) if shared == levels else image
+            return cropped(image, *_areas(picture, window)) if shared == levels else image
 
         return self.drawn_frugally(rest, owners, windows) if frugal else [*map(rest, owners, windows)]
 
     def features(self, styles: Styles, *, noise: Noise = "const") -> list[Tensor]:
         maps: list[Tensor] = []
         plan = self.synthesis_network.plan(len(self.blocks))
-        inputs = Inputs(self._checked(styles), self._noises(noise, styles[0]))
+        inputs = self._inputs(styles, noise, len(self.blocks))
         with _kept(self._convs(), maps):
             self._draw(self.synthesis_network.start(len(styles[0]), plan[0]), plan, 0, inputs)
         return maps
@@ -220,7 +231,7 @@ class StyleGAN2(Generator):
 
     def _levels_up_to(self, size: int | None) -> int:
         if size is None:
-            return len(self.blocks)
+            return self.synthesis_network.levels
         sizes = [max(block.size) for block in self.blocks]
         if size not in sizes:
             raise ShapeError(f"size must be one of {sizes}, the longer side of a partial sum; got {size}")
@@ -231,6 +242,11 @@ class StyleGAN2(Generator):
         for level in range(begin, len(plan)):
             drawn = self.synthesis_network.advance(drawn, level, plan[level], inputs, self._dtype(level, drawn.x))
         return drawn
+
+    def _inputs(self, styles: Styles, noise: Noise, levels: int, feature: Feature | None = None) -> Inputs:
+        styles, noises = self._checked(styles), self._noises(noise, styles[0])
+        dtypes = [self._dtype(level, styles[0]) for level in range(levels)]
+        return self.synthesis_network.inputs(styles, noises, dtypes, feature)
 
     def _dtype(self, level: int, x: Tensor) -> torch.dtype:
         half = level >= len(self.blocks) - self.half_blocks and x.device.type != "cpu"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from chunkygan.components.generators.stylegan2_layers import StyledConv, ToRGB, upsample_image
+from chunkygan.components.generators.stylegan2_layers import Modulation, StyledConv, ToRGB, upsample_image
 from chunkygan.components.generators.stylegan2_regions import BlockRegions, Interval, plan
 from chunkygan.types import Feature, Styles, Window
 
@@ -46,22 +46,33 @@ class Block(nn.Module):
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the layers consume.
+    """What the layers consume, made ready once for all rectangles that are drawn with it.
 
     Args:
-        styles: one entry a layer, toRGB included.
-        noises: one entry a convolution, (h, w) or (n, 1, h, w); None for no noise.
+        modulations: one entry a convolution.
+        colours: weights of each block's toRGB, (n, 3, in).
+        noises: one entry a convolution, (h, w) or (n, 1, h, w), times its strength; None for no noise.
         feature: features that replace or join those after one convolution.
     """
 
-    styles: Styles
+    modulations: Sequence[Modulation]
+    colours: Sequence[Tensor]
     noises: Sequence[Tensor | None]
     feature: Feature | None = None
 
-    def of(self, sample: int) -> Inputs:
-        """The inputs of one sample of the batch."""
-        own = [n[sample : sample + 1] if n is not None and n.ndim == 4 and len(n) > 1 else n for n in self.noises]
-        return replace(self, styles=[style[sample : sample + 1] for style in self.styles], noises=own)
+    def split(self) -> list[Inputs]:
+        """The inputs of each sample of the batch."""
+        modulations = zip(*(modulation.split() for modulation in self.modulations))
+        colours = zip(*(weight.split(1) for weight in self.colours))
+        return [
+            replace(self, modulations=m, colours=c, noises=[_of(noise, i) for noise in self.noises])
+            for i, (m, c) in enumerate(zip(modulations, colours))
+        ]
+
+
+def _of(noise: Tensor | None, sample: int) -> Tensor | None:
+    batched = noise is not None and noise.ndim == 4 and len(noise) > 1
+    return noise[sample : sample + 1] if noise is not None and batched else noise
 
 
 @dataclass(frozen=True)
@@ -73,10 +84,11 @@ class Drawn:
     image: Tensor | None = None
     image_area: Area = ((0, 0), (0, 0))
 
-    def of(self, sample: int) -> Drawn:
-        """One sample of the batch."""
-        image = None if self.image is None else self.image[sample : sample + 1]
-        return replace(self, x=self.x[sample : sample + 1], image=image)
+    def split(self) -> list[Drawn]:
+        """Each sample of the batch."""
+        parts = self.x.split(1)
+        images = [None] * len(parts) if self.image is None else self.image.split(1)
+        return [replace(self, x=x, image=image) for x, image in zip(parts, images)]
 
 
 class Synthesis(nn.Module):
@@ -103,6 +115,22 @@ class Synthesis(nn.Module):
         rows = plan(tuple(block.size[0] for block in blocks), (window.top, window.bottom))
         return list(zip(rows, plan(tuple(block.size[1] for block in blocks), (window.left, window.right))))
 
+    def inputs(
+        self,
+        styles: Styles,
+        noises: Sequence[Tensor | None],
+        dtypes: Sequence[torch.dtype],
+        feature: Feature | None = None,
+    ) -> Inputs:
+        """What the first blocks consume, as many as there are dtypes, each block's own."""
+        modulations, colours, scaled = [], [], []
+        for level, (block, dtype) in enumerate(zip(self.blocks, dtypes)):
+            for number, conv in enumerate(block.convs, first_conv(level)):
+                modulations.append(conv.modulation(styles[number + level], dtype))  # a toRGB's style ends every block
+                scaled.append(conv.scaled(noises[number]))
+            colours.append(block.torgb.modulated(styles[3 * level + 1]))
+        return Inputs(modulations, colours, scaled, feature)
+
     def start(self, n: int, regions: tuple[BlockRegions, BlockRegions]) -> Drawn:
         """The constant, n times."""
         area = regions[0].inputs, regions[1].inputs
@@ -120,10 +148,10 @@ class Synthesis(nn.Module):
             area = (rows.middle, columns.middle) if conv.up else (rows.features, columns.features)
             noise = inputs.noises[number]
             noise = None if noise is None else noise[(..., slice(*area[0]), slice(*area[1]))]
-            x = conv(x, inputs.styles[number + level], noise, regions)
+            x = conv(x, inputs.modulations[number], noise, regions)
             x = with_feature(x, number, area, inputs.feature)
         features, image_area = (rows.features, columns.features), (rows.image, columns.image)
-        image = block.torgb(cropped(x, features, image_area), inputs.styles[3 * level + 1])
+        image = block.torgb(cropped(x, features, image_area), inputs.colours[level])
         if drawn.image is not None:
             image = upsample_image(drawn.image, rows.image, columns.image, drawn.image_area) + image
         return Drawn(x, features, image, image_area)
@@ -145,7 +173,7 @@ def multiplications(
 
 
 def first_conv(level: int) -> int:
-    """Number, in forward order, of a block's first convolution; its style is `level` entries later, for the toRGBs."""
+    """Number, in forward order, of a block's first convolution."""
     return max(2 * level - 1, 0)
 
 
@@ -165,23 +193,29 @@ def with_feature(x: Tensor, conv: int, area: Area, feature: Feature | None) -> T
     return value.expand_as(x) if feature.mode == "replace" else x + value
 
 
-def shared_levels(plans: Sequence[Plan], samples: int, *, at_most: int = 32, share: float = 0.6) -> int:
+def shared_levels(
+    plans: Sequence[Plan], samples: int, *, at_most: int = 32, share: float = 0.6, overheads: Sequence[float] = ()
+) -> int:
     """How many of the lowest blocks are better drawn whole, once for all samples as a batch, than window by window.
 
-    That is so where windows cover most of a small picture anyway; larger ones would fall out of a CPU's caches.
+    That is so where windows cover most of a small picture anyway, or are so small that their many small steps cost
+    more than their pixels; larger ones would fall out of a CPU's caches.
 
     Args:
         plans: one a window.
         samples: how many samples the windows are of.
         at_most: longer side in pixels of the largest block that is shared.
-        share: of the samples' area that the windows have to cover; blocks of 8 pixels are shared in any case.
+        share: what a pixel costs in a batch, in pixels drawn alone; blocks of 8 pixels are shared in any case.
+        overheads: what each block costs however few its pixels, in those; none: nothing.
     """
     if len(plans) < 2:
         return 0
     for level in range(len(plans[0])):
-        sizes = [side.length for side in plans[0][level]]
-        covered = sum(_pixels(rows.features) * _pixels(columns.features) for rows, columns in (p[level] for p in plans))
-        if max(sizes) > 8 and (max(sizes) > at_most or covered < share * samples * sizes[0] * sizes[1]):
+        height, width = (side.length for side in plans[0][level])
+        fixed = overheads[level] if overheads else 0.0
+        areas = (_pixels(rows.features) * _pixels(columns.features) for rows, columns in (p[level] for p in plans))
+        apart, together = sum(areas) + len(plans) * fixed, share * samples * height * width + fixed
+        if max(height, width) > 8 and (max(height, width) > at_most or apart < together):
             return level
     return len(plans[0])
 

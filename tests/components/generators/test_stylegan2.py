@@ -285,3 +285,5 @@ def test_small_and_mostly_covered_blocks_are_shared(tiny):
     assert shared_levels([network.plan(4, whole)] * 2, 2) == 4
     assert shared_levels([network.plan(4, whole)] * 2, 2, at_most=16) == 3
     assert shared_levels([network.plan(4, corner)] * 3, 3) == 2
+    small_steps = [0.0, 0.0, 16 * 16.0, 32 * 32.0]  # as much as a whole block each
+    assert shared_levels([network.plan(4, corner)] * 3, 3, overheads=small_steps) == 4
