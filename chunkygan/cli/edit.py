@@ -40,6 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--chunk", action=_InOrder, metavar="NAME", help="only this chunk; may be given again")
     parser.add_argument("--rows", action=_InOrder, metavar="FIRST:END", help="only these rows of W+")
     parser.add_argument("--sweep", action=_InOrder, metavar=sweep, help="a strip over strengths")
+    parser.add_argument("--video", action="store_true", help="write the sweep as sweep.mp4 too, there and back")
     parser.add_argument("--grid", action=_InOrder, nargs=2, metavar=sweep, help="two of them against each other")
     parser.add_argument("--directions", action="append", default=[], metavar="DIR", help="folder of direction files")
     parser.add_argument("--remove", action="append", type=int, default=[], metavar="N", help="the N-th edit it has")
@@ -51,6 +52,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     words = _edits(getattr(args, "words_in_order", None) or [])
+    if args.video and not any(option == "sweep" for option, _ in words):
+        raise ProjectionError("--video is of a sweep: add --sweep NAME=FROM:TO:COUNT")
     jobs = _jobs(args.projections, Path(args.out))
 
     from chunkygan.build import create
@@ -141,7 +144,12 @@ def _edit(
         if several[0] == "sweep":
             from chunkygan.images import to_pil
 
-            progress_gif([to_pil(frame) for frame in frames], folder / "sweep.gif")
+            shown = [to_pil(frame) for frame in frames]
+            progress_gif(shown, folder / "sweep.gif")
+            if args.video:
+                from chunkygan.video import write_video
+
+                write_video(shown + shown[-2::-1], folder / "sweep.mp4")
     if args.fill:
         projection = _filled(projection, Path(args.fill))
     picture = _picture(projection, None if args.fill else blender)

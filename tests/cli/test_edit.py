@@ -85,10 +85,10 @@ def test_blended_the_photo_stays_outside_the_edited_chunk(folder, edit, blender)
 
 
 def test_a_sweep_makes_a_strip_and_an_animation(folder, edit):
-    assert edit("--sweep", "smile=-1:1:5", "--chunk", "right") == 0
+    assert edit("--sweep", "smile=-1:1:5", "--chunk", "right", "--video") == 0
     out = folder / "out" / "face"
     strip = read_image(out / "strip.png")
-    assert strip.shape == (1, 3, 32, 160) and (out / "sweep.gif").is_file()
+    assert strip.shape == (1, 3, 32, 160) and (out / "sweep.gif").is_file() and (out / "sweep.mp4").is_file()
     plain = before(folder).render().clamp(-1, 1)
     assert float((strip[..., 64:96] - plain).abs().max()) < 0.005  # the middle one has strength 0
     assert not chunkygan.load_projection(out / "projection.safetensors").edits
@@ -128,6 +128,7 @@ def test_far_strengths_are_warned_of_and_made(edit, folder, capsys):
         (["--edit", "smile"], "NAME=STRENGTH"),
         (["--edit", "smile=nan"], "NAME=STRENGTH"),
         (["--sweep", "smile=1:2"], "NAME=FROM:TO:COUNT"),
+        (["--edit", "smile=1", "--video"], "add --sweep"),
         (["--chunk", "left"], "put it after --edit"),
         (["--edit", "smile=1", "--chunk", "lefd"], "no chunk 'lefd'.*did you mean 'left'"),
         (["--edit", "smile=1", "--rows", "2-5"], "rows must be FIRST:END"),
