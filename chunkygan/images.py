@@ -167,12 +167,13 @@ def to_pil(image: Tensor) -> Image.Image:
     return Image.fromarray(levels.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).contiguous().numpy())
 
 
-def write_image(path: str | os.PathLike[str], image: Tensor | Image.Image) -> Path:
+def write_image(path: str | os.PathLike[str], image: Tensor | Image.Image, **kept: Any) -> Path:
     """The path, after a picture was written to it, whole or not at all; the suffix names the format.
 
     Args:
         path: ends in .png, .jpg, .webp, .tif or .bmp.
         image: what `to_pil` takes, or a PIL image.
+        kept: what Pillow is told besides: ``icc_profile``, ``exif``.
 
     Raises:
         ImageError: another suffix, or the file cannot be written.
@@ -183,7 +184,7 @@ def write_image(path: str | os.PathLike[str], image: Tensor | Image.Image) -> Pa
         raise ImageError(f"{path}: a picture's name must end in one of {', '.join(_WRITTEN)}; got {suffix or 'none'!r}")
     picture = to_pil(image) if isinstance(image, Tensor) else image
     kind, options = _WRITTEN[suffix]
-    return atomic_write(path, lambda file: picture.save(file, format=kind, **options), error=ImageError)
+    return atomic_write(path, lambda file: picture.save(file, format=kind, **options, **kept), error=ImageError)
 
 
 def list_images(path: str | os.PathLike[str]) -> list[Path]:

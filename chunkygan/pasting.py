@@ -30,6 +30,25 @@ def pasted(projection: Projection, blender: Blender) -> Tensor:
 
 
 @torch.no_grad()
+def paste_layers(projection: Projection, blender: Blender | None = None) -> tuple[Tensor, Tensor]:
+    """The edited chunks as a layer over the photo: the picture (1, 3, h, w), and how much of it is taken, (h, w).
+
+    Args:
+        blender: None: the chunks as they were drawn, each in its soft mask; otherwise what the blender makes of them,
+            taken wholly wherever a mask is above 0.
+    """
+    chunks = list(edited_chunks(projection))
+    if not chunks:
+        return projection.target, torch.zeros(projection.target.shape[2:])
+    masks = effective_masks(projection.masks, projection.segments.static)[chunks]
+    total = masks.sum(0)
+    if blender is not None:
+        return pasted(projection, blender), (total > 0).float()
+    drawn = projection.drawn()[chunks]
+    return (drawn * (masks / total.clamp_min(1e-12)).unsqueeze(1)).sum(0, keepdim=True), total
+
+
+@torch.no_grad()
 def seams(projection: Projection, picture: Tensor, chunks: tuple[int, ...] | None = None) -> float:
     """`chunkygan.seams.seam_mismatch` of a picture that was put together from a projection's chunks.
 

@@ -1,4 +1,8 @@
-"""An edited picture back in its photo, at the photo's own resolution."""
+"""An edited picture back in its photo, at the photo's own resolution.
+
+What is pasted is the edit's mask, no more: all other pixels of the photo stay as they are, bit for bit, in a format of
+files that keeps them (PNG, TIFF).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,61 @@ from PIL import Image
 from torch import Tensor
 
 from chunkygan.alignment import Alignment, Pixels, bounds
-from chunkygan.errors import ImageError
+from chunkygan.errors import ImageError, ProjectionError
+from chunkygan.interfaces import Blender
+from chunkygan.pasting import paste_layers
+from chunkygan.projection import Projection
+
+FADE = 1 / 32
+"""Share of an aligned picture's side over which a mask that reaches its border fades out, so that no edge shows."""
+
+_MODES = ("RGB", "RGBA", "L", "LA", "P")
+
+
+@torch.no_grad()
+def photo_with(projection: Projection, photo: Image.Image, blender: Blender | None = None) -> Image.Image:
+    """The photo with the edited chunks of its projection in it; RGB, or RGBA where the photo is transparent somewhere.
+
+    Args:
+        photo: upright, at its own resolution; 8 bits a channel.
+        blender: see `chunkygan.pasting.paste_layers`.
+
+    Raises:
+        ProjectionError: the projection does not know where it lies in its photo, or its photo has another size.
+        ImageError: a photo whose colours would have to be changed (16 bits, CMYK).
+    """
+    place = projection.alignment
+    if place is None:
+        raise ProjectionError(
+            "this projection does not know where it lies in its photo: it is older, or was made of a picture in "
+            "memory; invert the photo's file again"
+        )
+    if place.photo is not None and place.photo != photo.size:
+        raise ProjectionError(f"made of a photo of {_by(place.photo)} pixels; this one has {_by(photo.size)}")
+    if photo.mode not in _MODES:
+        raise ImageError(f"only photos of 8 bits, RGB or grey, can be pasted into; this one is {photo.mode}: convert it")
+    pixels = np.array(photo.convert("RGBA" if photo.has_transparency_data else "RGB"))
+    picture, mask = paste_layers(projection, blender)
+    place = Alignment(place.corners, mask.shape[-1], place.photo)
+    colours = paste_back(np.ascontiguousarray(pixels[..., :3]), picture, faded(mask, place, photo.size), place)
+    return Image.fromarray(np.concatenate([colours, pixels[..., 3:]], 2))
+
+
+def faded(mask: Tensor, alignment: Alignment, photo: tuple[int, int]) -> Tensor:
+    """A mask (h, w) that is 0 at the sides of the aligned picture that lie inside the photo of (width, height)."""
+    height, width = mask.shape
+    down, across = ((torch.arange(n) + 0.5) / n for n in (height, width))
+    corners = np.array(alignment.corners)
+    ramps = {(0, 1): across[None], (1, 2): (1 - down)[:, None], (2, 3): (1 - across)[None], (3, 0): down[:, None]}
+    for (first, second), distance in ramps.items():
+        x, y = (corners[first] + corners[second]) / 2
+        if 0 < x < photo[0] - 1 and 0 < y < photo[1] - 1:
+            mask = mask * (distance / FADE).clamp(0, 1)
+    return mask
+
+
+def _by(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]}"
 
 
 @torch.no_grad()
@@ -47,8 +105,10 @@ def paste_back(photo: Pixels, edited: Tensor, mask: Tensor, alignment: Alignment
 
 
 def like_photo(photo: Image.Image, pixels: Pixels) -> tuple[Image.Image, dict[str, Any]]:
-    """A picture of these pixels, and what `Image.save` must be told to keep the photo's colour profile and EXIF."""
-    kept = {"icc_profile": photo.info.get("icc_profile"), "exif": photo.getexif().tobytes() or None}
+    """An RGB picture of these pixels, and what `Image.save` must be told to keep the photo's colour profile and EXIF."""
+    profile = photo.info.get("icc_profile") or b""
+    fits = profile[16:20] not in (b"GRAY", b"CMYK")  # the colours that a profile is for
+    kept = {"icc_profile": profile if fits else None, "exif": photo.getexif().tobytes() or None}
     return Image.fromarray(pixels), {key: value for key, value in kept.items() if value}
 
 
