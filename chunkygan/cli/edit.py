@@ -4,6 +4,7 @@
   chunkygan edit runs/invert --sweep smile.npy=-2:2:9              a strip and an animation, for every projection there
   chunkygan edit face.safetensors --grid smile.npy=-2:2:5 age.npy=-1:1:3
   chunkygan edit face.safetensors --edit glasses.npy=2 --chunk eyes --fill correction.png
+  chunkygan edit face.safetensors --edit smile.npy=1.5 --chunk mouth --paste photo.jpg   photo.png, at full resolution
 
 --chunk and --rows belong to the edit, sweep or grid before them. The projection's own edits stay; --remove takes them.
 """
@@ -45,6 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--directions", action="append", default=[], metavar="DIR", help="folder of direction files")
     parser.add_argument("--remove", action="append", type=int, default=[], metavar="N", help="the N-th edit it has")
     parser.add_argument("--blend", metavar="BLENDER", help="put the edited chunks into the photo: alpha or poisson")
+    parser.add_argument("--paste", metavar="PHOTO", help="put the edited chunks into the photo at its full resolution")
     parser.add_argument("--fill", metavar="MASK", help="grey picture: white is the hole, grey must match the photo")
     parser.add_argument("--generator", metavar="NAME_OR_FILE", help="draw with it instead of the projection's own")
     parser.add_argument("--out", default="runs/edit", metavar="DIR", help="default: runs/edit")
@@ -55,6 +57,8 @@ def run(args: argparse.Namespace) -> None:
     if args.video and not any(option == "sweep" for option, _ in words):
         raise ProjectionError("--video is of a sweep: add --sweep NAME=FROM:TO:COUNT")
     jobs = _jobs(args.projections, Path(args.out))
+    if args.paste and len(jobs) > 1:
+        raise ProjectionError(f"--paste takes one projection; there are {len(jobs)}")
 
     from chunkygan.build import create
     from chunkygan.loading import load_generator
@@ -159,11 +163,26 @@ def _edit(
         write_image(folder / "strip.png", grid(torch.cat([projection.target, before, picture]), 3))
     pasted_in = edited_chunks(projection) if blender is not None and not args.fill else None
     write_image(folder / "edited.png", picture)
+    if args.paste:
+        _paste(projection, Path(args.paste), folder / "photo.png", blender)
     projection.save(folder / "projection.safetensors")
     changed = float((picture - before).square().mean())
     measures = {"seam": round(seams(projection, picture, pasted_in), 6), "changed": round(changed, 6)}
     write_json(folder / "edit.json", measures)
     print(f"seam {measures['seam']:.4f}, mean squared change {measures['changed']:.4f}; results: {folder}")
+
+
+def _paste(projection: Projection, source: Path, target: Path, blender: Blender | None) -> None:
+    """The photo with what was edited, at its own resolution, with its colour profile and EXIF."""
+    import numpy as np
+
+    from chunkygan.images import open_image, write_image
+    from chunkygan.photo_pasting import like_photo, photo_with
+
+    photo = open_image(source)
+    picture, kept = like_photo(photo, np.array(photo_with(projection, photo, blender)))
+    write_image(target, picture, **kept)
+    print(f"the edited photo: {target}")
 
 
 def _picture(projection: Projection, blender: Blender | None) -> Tensor:
