@@ -229,6 +229,9 @@ def _fill_keys(data: dict[str, Any], keys: dict[str, Key]) -> None:
 
 
 def _written_out(value: Any, key: Key) -> Any:
+    if key.presets and isinstance(value, str):
+        word: Any = value if value in key.presets else _component(value)
+        return [word] if key.many == "list" else word
     if key.many == "map" and isinstance(value, dict):
         return {name: _written_out(item, replace(key, many=None)) for name, item in value.items()}
     if key.many == "list" and isinstance(value, list):

@@ -65,13 +65,19 @@ def _check_several(value: Any, key: Key, path: str) -> list[str]:
         items = [(f"{path}.{name}", spec) for name, spec in value.items()]
     else:
         content = f"{key.kind} components" if key.kind else f"{{{', '.join(key.fields or ())}}}"
-        return [f"{path}: must be a {key.many} of {content}; got {value!r}"]
+        presets = f", or of {', '.join(key.presets)}" if key.presets else ""
+        return [f"{path}: must be a {key.many} of {content}{presets}; got {value!r}"]
     return [problem for where, item in items for problem in _check_item(item, key, where)]
 
 
 def _check_item(item: Any, key: Key, path: str) -> list[str]:
+    if isinstance(item, str) and item in key.presets:
+        return []
     if key.kind:
-        return _check_component(item, key.kind, path)
+        found = _check_component(item, key.kind, path)
+        bare = item["name"] if key.presets and isinstance(item, dict) and set(item) == {"name"} else None
+        near = f"; or name a preset: {known(key.presets)}{did_you_mean(bare, key.presets)}" if bare else ""
+        return [line + near for line in found]
     if not isinstance(item, dict):
         return [f"{path}: must be a map of {', '.join(key.fields or ())}; got {item!r}"]
     return _check_keys(item, key.fields or {}, f"{path}.", "each of them")

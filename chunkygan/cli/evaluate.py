@@ -1,12 +1,23 @@
-"""Measures how faithfully the rows of a recipe reconstruct a set of pictures; goes on where it was interrupted."""
+"""Measures how faithfully the rows of a recipe reconstruct a set of pictures; goes on where it was interrupted.
+
+Given again when all is done, it writes the report anew. With trainer.devices=N, and trainer.num_nodes=M, N processes on
+each of M machines share the fits.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chunkygan.cli.arguments import add_run_arguments, load_recipe, only_overrides
+from chunkygan.errors import ChunkyGANError
+
+if TYPE_CHECKING:
+    from chunkygan.lightning.share import Failure
+
+SHOWN = 10  # failures that are told in the terminal; the report has all
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -15,13 +26,42 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_run_arguments(parser, out="runs/evaluate")
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> int:
     recipe = load_recipe(args.recipe, only_overrides(args.overrides), job="evaluate_fidelity", seed=args.seed)
 
-    from chunkygan.evaluation import FidelityEvaluation
+    from chunkygan.evaluation.fidelity import FidelityEvaluation
+    from chunkygan.lightning.share import launch
     from chunkygan.run_folder import open_run
 
     out = Path(args.out)
-    open_run(out, recipe)
-    print(FidelityEvaluation(recipe, out).run(lambda line: print(line, file=sys.stderr, flush=True)))
-    print(f"scores: {out / 'scores.csv'}")
+    open_run(out, recipe, shared=True)
+    with launch(recipe.data["trainer"]) as team:
+        evaluation = FidelityEvaluation(recipe, out, team, _tell)
+        failures = evaluation.run()
+        if not team.first:
+            return 0
+    print((out / "table.md").read_text(encoding="utf-8"))
+    print(f"report: {out / 'report.html'}\nscores: {out / 'scores.csv'}")
+    return _concluded(failures, len(evaluation.images.names) * len(evaluation.rows))
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _concluded(failures: dict[tuple[str, str], Failure], fits: int) -> int:
+    """The exit code, after telling what failed.
+
+    Raises:
+        ChunkyGANError: some fits failed, none of them by a fault of ours.
+    """
+    if not failures:
+        return 0
+    told = [f"{picture}, {row}: {failure.message}" for (picture, row), failure in failures.items()]
+    more = [f"and {len(told) - SHOWN} more"] if len(told) > SHOWN else []
+    text = "\n".join([*told[:SHOWN], *more, f"{len(told)} of {fits} fits failed; the others are done"])
+    faults = [failure.trace for failure in failures.values() if failure.trace]
+    if not faults:
+        raise ChunkyGANError(text)
+    print(faults[0], "this is a fault of the program; please report it", text, sep="\n", file=sys.stderr)
+    return 1
