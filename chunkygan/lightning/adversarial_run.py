@@ -227,6 +227,6 @@ def train(
 
 def _trainer(keep: pl.Callback, options: Mapping[str, Any]) -> pl.Trainer:
     """Lightning's Trainer; several devices share gradients, each network's in turn."""
-    several = options.get("devices", 1) not in (1, "1")
+    several = options.get("devices", 1) not in (1, "1") or options.get("num_nodes", 1) > 1
     shared: dict[str, Any] = {"strategy": "ddp_find_unused_parameters_true"} if several else {}
     return quiet_trainer(steps=-1, callbacks=[keep], **{**shared, "max_epochs": -1, **options})
