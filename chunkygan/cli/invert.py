@@ -52,9 +52,8 @@ def run(args: argparse.Namespace) -> int:
         places = {_place(number, job, jobs): job for number, job in enumerate(jobs, 1)}
         tasks = {place: (place, job) for place, job in places.items()}
         outcome = team.share(tasks, partial(_invert, inversion=inversion, team=team, alone=len(jobs) == 1))
-        if not team.first:
-            return 0
-        return _concluded(outcome, team, time.monotonic() - began)
+        seconds = time.monotonic() - began
+    return _concluded(outcome, team, seconds) if team.first else 0
 
 
 def _place(number: int, job: PictureJob, jobs: list[PictureJob]) -> str:

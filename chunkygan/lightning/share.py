@@ -22,7 +22,7 @@ from lightning_fabric.plugins.environments import LightningEnvironment
 from lightning_fabric.strategies import DDPStrategy
 
 from chunkygan.errors import ChunkyGANError
-from chunkygan.lightning.trainer import trainer_options
+from chunkygan.lightning.trainer import checked, trainer_options
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -61,16 +61,20 @@ def launch(trainer: Mapping[str, Any]) -> Team:
         with launch(recipe.data["trainer"]) as team:
             inversion = Inversion(recipe, trainer=team.trainer)
             outcome = team.share({path.name: path for path in paths}, run_one)
-            if team.first:
-                ...  # sum up
+        if team.first:
+            ...  # sum up, and raise what is to be raised
+
+    Raises:
+        RecipeError: options that Lightning or this machine does not have.
     """
     options = trainer_options(**trainer)
     if options["devices"] in (1, "1") and options["num_nodes"] == 1:
         return Team(options)
-    for name in ("lightning_fabric.utilities", "lightning.fabric"):
+    for name in ("lightning_fabric.utilities", "pytorch_lightning"):
         logging.getLogger(name).setLevel(logging.ERROR)
     strategy = DDPStrategy(process_group_backend="gloo")  # no gradient is shared, so any device will do
-    fabric = Fabric(strategy=strategy, **{key: options[key] for key in ("accelerator", "devices", "num_nodes")})
+    with checked():
+        fabric = Fabric(strategy=strategy, **{key: options[key] for key in ("accelerator", "devices", "num_nodes")})
     children: list[subprocess.Popen[bytes]] = getattr(strategy.launcher, "procs", [])
     try:
         fabric.launch()
@@ -85,13 +89,13 @@ def launch(trainer: Mapping[str, Any]) -> Team:
 class Team:
     """Processes that share out work; a context manager, at whose end the first process waits for the others.
 
+    What the first process raises inside ``with`` interrupts the others; one that is not the first ends there when
+    something goes wrong outside an item: it says so, and the others do the work.
+
     Attributes:
         first: whether this process tells the user and writes what sums up.
         size: how many there are.
         trainer: options of Lightning's Trainer for a fit in this process, on its device alone.
-
-    A process other than the first ends inside ``with`` when something goes wrong outside an item: it says so, and
-    the others do the work.
     """
 
     def __init__(
@@ -138,15 +142,14 @@ class Team:
 
     def __enter__(self) -> Team:
         if not self.first:
-            self._handler = signal.signal(signal.SIGINT, _interrupt_once)
+            signal.signal(signal.SIGINT, _interrupt_once)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if not self.first:
-            if not isinstance(error, KeyboardInterrupt):
-                signal.signal(signal.SIGINT, self._handler)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends by itself
             self._leave(error)
         elif error is not None:
             self._dismiss()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,7 +10,10 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch.utils.data import DataLoader, IterableDataset
+
+from chunkygan.errors import RecipeError
 
 
 def trainer_options(
@@ -33,21 +37,39 @@ def of_one_device(options: Mapping[str, Any]) -> dict[str, Any]:
     return {**options, "devices": first, "num_nodes": 1}
 
 
+@contextlib.contextmanager
+def checked() -> Iterator[None]:
+    """Around the making of a Trainer or Fabric: what Lightning says against its options is the recipe's mistake.
+
+    Raises:
+        RecipeError: in Lightning's words.
+    """
+    try:
+        yield
+    except (MisconfigurationException, RuntimeError, TypeError, ValueError) as error:
+        raise RecipeError(f"trainer: {str(error).strip()}") from error
+
+
 def quiet_trainer(*, steps: int, callbacks: Sequence[pl.Callback], **options: Any) -> pl.Trainer:
-    """A Trainer that stops after a number of optimiser steps and writes nothing by itself."""
+    """A Trainer that stops after a number of optimiser steps and writes nothing by itself.
+
+    Raises:
+        RecipeError: an option that Lightning or this machine does not have.
+    """
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"pytorch_lightning\..*")
     warnings.filterwarnings("ignore", message=".*lightning.*", category=FutureWarning)
-    return pl.Trainer(
-        max_steps=steps,
-        callbacks=list(callbacks),
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        inference_mode=False,
-        **options,
-    )
+    with checked():
+        return pl.Trainer(
+            max_steps=steps,
+            callbacks=list(callbacks),
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            inference_mode=False,
+            **options,
+        )
 
 
 class _Ticks(IterableDataset[torch.Tensor]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -10,9 +11,9 @@ from typing import Any
 import pytest
 import torch.distributed as dist
 
-from chunkygan.errors import ChunkyGANError, ImageError
+from chunkygan.errors import ChunkyGANError, ImageError, RecipeError
 from chunkygan.lightning.share import Failure, Outcome, Team, launch
-from chunkygan.lightning.trainer import of_one_device, trainer_options
+from chunkygan.lightning.trainer import of_one_device, quiet_trainer, trainer_options
 
 
 def together(parts: list[Callable[[Team], Any]]) -> list[Any]:
@@ -120,9 +121,12 @@ def test_the_first_ones_list_counts() -> None:
 
 
 def test_a_process_that_cannot_begin_leaves_the_work_to_the_others(capsys: pytest.CaptureFixture[str]) -> None:
-    store = dist.HashStore()
-    with pytest.raises(SystemExit) as end, Team({}, 1, 2, store):
-        raise ChunkyGANError("no weights here")
+    store, handler = dist.HashStore(), signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(SystemExit) as end, Team({}, 1, 2, store):
+            raise ChunkyGANError("no weights here")
+    finally:
+        signal.signal(signal.SIGINT, handler)
     assert end.value.code == 0
     assert "process 1 goes without: no weights here" in capsys.readouterr().err
     with Team({}, 0, 2, store) as team:
@@ -133,3 +137,11 @@ def test_a_process_that_cannot_begin_leaves_the_work_to_the_others(capsys: pytes
 def test_a_single_fit_takes_the_first_device(devices: Any, one: Any) -> None:
     options = of_one_device(trainer_options(devices=devices, num_nodes=2, precision="bf16-mixed"))
     assert options == {"accelerator": "auto", "devices": one, "num_nodes": 1, "precision": "bf16-mixed"}
+
+
+@pytest.mark.parametrize("mistake", [{"accelerator": "nonsense"}, {"accelerator": "cpu", "num_nodes": 0}])
+@pytest.mark.parametrize("devices", [1, 2])
+def test_what_lightning_does_not_take_is_the_recipes_mistake(mistake: dict[str, Any], devices: int) -> None:
+    options = trainer_options(**{"devices": devices, **mistake})
+    with pytest.raises(RecipeError, match="trainer: "):
+        launch(options) if devices > 1 else quiet_trainer(steps=1, callbacks=[], **options)
