@@ -48,7 +48,7 @@ def photo_with(projection: Projection, photo: Image.Image, blender: Blender | No
     if place.photo is not None and place.photo != photo.size:
         raise ProjectionError(f"made of a photo of {_by(place.photo)} pixels; this one has {_by(photo.size)}")
     if photo.mode not in _MODES:
-        raise ImageError(f"only photos of 8 bits, RGB or grey, can be pasted into; this one is {photo.mode}: convert it")
+        raise ImageError(f"only photos of 8 bits, RGB or grey, can be pasted into; this is {photo.mode}: convert it")
     pixels = np.array(photo.convert("RGBA" if photo.has_transparency_data else "RGB"))
     picture, mask = paste_layers(projection, blender)
     place = Alignment(place.corners, mask.shape[-1], place.photo)
@@ -105,7 +105,7 @@ def paste_back(photo: Pixels, edited: Tensor, mask: Tensor, alignment: Alignment
 
 
 def like_photo(photo: Image.Image, pixels: Pixels) -> tuple[Image.Image, dict[str, Any]]:
-    """An RGB picture of these pixels, and what `Image.save` must be told to keep the photo's colour profile and EXIF."""
+    """An RGB picture of these pixels, and what `Image.save` must be told to keep the photo's profile and EXIF."""
     profile = photo.info.get("icc_profile") or b""
     fits = profile[16:20] not in (b"GRAY", b"CMYK")  # the colours that a profile is for
     kept = {"icc_profile": profile if fits else None, "exif": photo.getexif().tobytes() or None}
