@@ -28,6 +28,7 @@ from chunkygan.files import atomic_write
 from chunkygan.images import list_images, open_image, write_image
 from chunkygan.labels import colour_labels, distinct_colours
 from chunkygan.tensor_files import read_safetensors, write_safetensors
+from chunkygan.wording import did_you_mean
 
 UNLABELLED = -1
 """Label of a pixel that nobody has painted; a training leaves it out."""
@@ -98,18 +99,21 @@ def write_annotations(
     return folder
 
 
-def read_annotations(folder: str | Path, *, size: tuple[int, int] | None = None) -> Annotations:
+def read_annotations(
+    folder: str | Path, *, size: tuple[int, int] | None = None, only: str | int | None = None
+) -> Annotations:
     """What was painted in a folder.
 
     Args:
         size: (height, width) of the generator's pictures, to which labels of DatasetGAN's folders are resized, and
             which others must have; None: as they are.
+        only: read this one picture, by its name or its place, whatever the others are like.
 
     Raises:
-        ImageError: everything that `check_annotations` finds fatal.
+        ImageError: everything that `check_annotations` finds fatal, or no such picture.
     """
     folder = Path(folder)
-    found, annotations = _read(folder, size)
+    found, annotations = _read(folder, size, only)
     fatal = [str(finding) for finding in found if finding.fatal]
     if fatal or annotations is None:
         raise ImageError("\n".join(fatal) or f"{folder}: holds no annotations")
@@ -118,7 +122,7 @@ def read_annotations(folder: str | Path, *, size: tuple[int, int] | None = None)
 
 def check_annotations(folder: str | Path) -> list[Finding]:
     """Everything that is wrong or odd about a folder, of all its files at once; empty where all is well."""
-    return _read(Path(folder), None)[0]
+    return _read(Path(folder), None, None)[0]
 
 
 def read_classes(path: Path) -> tuple[LabelClass, ...]:
@@ -164,16 +168,22 @@ def _check_classes(classes: Sequence[LabelClass], where: str) -> None:
             raise ImageError(f"{where}: two classes have the {what} {twice[0]}, or it is that of unpainted pixels")
 
 
-def _read(folder: Path, size: tuple[int, int] | None) -> tuple[list[Finding], Annotations | None]:
+def _read(
+    folder: Path, size: tuple[int, int] | None, only: str | int | None
+) -> tuple[list[Finding], Annotations | None]:
     """What is odd, and what was painted where nothing stands in the way."""
     try:
         if is_peers(folder):
             classes = read_classes(folder / "classes.yaml") if (folder / "classes.yaml").is_file() else None
             names, ws, labels = read_peers(folder, size)
+            which = _chosen(names, only)
+            names, ws, labels = names[which], ws[which], labels[which]
             classes = classes or _numbered(int(labels.max()) + 1)
         else:
             classes = read_classes(folder / "classes.yaml")
             names, ws = _latents(folder / "latents.safetensors")
+            which = _chosen(names, only)
+            names, ws = names[which], ws[which]
             found, maps = _labels(folder, names, classes)
             if any(finding.fatal for finding in found):
                 return found, None
@@ -189,12 +199,27 @@ def _numbered(count: int) -> tuple[LabelClass, ...]:
     return tuple(LabelClass(f"class_{i}", (r, g, b)) for i, (r, g, b) in enumerate(distinct_colours(count).tolist()))
 
 
+def _chosen(names: Sequence[str], only: str | int | None) -> slice:
+    """Which pictures are read."""
+    if only is None:
+        return slice(None)
+    place = names.index(only) if only in names else only
+    if not isinstance(place, int) or not 0 <= place < len(names):
+        raise ImageError(f"there is no picture {only!r}{did_you_mean(str(only), names)}; there are {', '.join(names)}")
+    return slice(place, place + 1)
+
+
 def _latents(path: Path) -> tuple[list[str], Tensor]:
     metadata, tensors = read_safetensors(path)
-    ws, names = tensors.get("ws"), json.loads(metadata.get("names", "[]"))
-    if ws is None or ws.ndim != 3 or len(names) != len(ws):
+    try:
+        ws, names = tensors.get("ws"), json.loads(metadata.get("names", "[]"))
+    except json.JSONDecodeError as problem:
+        raise ImageError(f"{path}: metadata key 'names' is no JSON: {problem}") from problem
+    if ws is None or ws.ndim != 3 or not isinstance(names, list) or len(names) != len(ws) or not names:
         raise ImageError(f"{path}: must hold ws, (n, num_ws, w_dim), and the names of n pictures")
-    return names, ws
+    if not bool(ws.isfinite().all()):
+        raise ImageError(f"{path}: holds codes that are no finite numbers; it is damaged")
+    return [str(name) for name in names], ws
 
 
 def _labels(folder: Path, names: Sequence[str], classes: Sequence[LabelClass]) -> tuple[list[Finding], list[Tensor]]:

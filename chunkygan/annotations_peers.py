@@ -36,10 +36,13 @@ def read_peers(folder: Path, size: tuple[int, int] | None) -> tuple[list[str], T
         if not latent.is_file():
             raise ImageError(f"{latent}: is missing; it holds the W+ code of the picture that {file.name} belongs to")
         code = _numbers(latent)
+        if code.ndim < 2 or not np.isfinite(code).all():
+            raise ImageError(f"{latent}: must hold a W+ code, (num_ws, w_dim), of finite numbers; got {code.shape}")
         codes.append(torch.from_numpy(code.reshape(-1, code.shape[-1])).float())
-        labels = torch.from_numpy(_numbers(file).astype(np.int64))
-        if labels.ndim != 2 or labels.min() < 0:
-            raise ImageError(f"{file}: must hold labels, (h, w) and 0 or more; got {tuple(labels.shape)}")
+        values = _numbers(file)
+        if values.ndim != 2 or not values.size or not np.array_equal(values, np.abs(np.rint(values))):
+            raise ImageError(f"{file}: must hold labels, (h, w), whole numbers from 0; got {values.shape}")
+        labels = torch.from_numpy(values.astype(np.int64))
         wanted = size or tuple(maps[0].shape if maps else labels.shape)
         maps.append(F.interpolate(labels[None, None].double(), size=wanted, mode="nearest")[0, 0].long())
         names.append(file.stem)

@@ -317,6 +317,10 @@ class SegHead(nn.Module, ABC):
         """(n, h, w) index of every pixel's likeliest class by the mean of the models' logits."""
         return self(features, size=size).mean(0).argmax(1)
 
+    @abstractmethod
+    def absorb(self, mean: Tensor, scale: Tensor) -> None:
+        """Makes classifiers that were trained on ``(pixels - mean) / scale``, (d,) each, read pixels as they are."""
+
     def check_widths(self, widths: Sequence[int]) -> None:
         """Raises where feature maps are not those that it was made for.
 

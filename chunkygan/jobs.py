@@ -152,8 +152,21 @@ JOBS: dict[str, dict[str, Key]] = {
         "generator": Key(kind="generator"),
         "seg_head": Key(kind="seg_head", default={"name": "datasetgan_mlp"}),
         "parser": Key(kind="parser", default=None, nullable=True),
+        "perceptual": Key(kind="perceptual", default=None, nullable=True),
         "training": Key(
             section="chunkygan.lightning.seghead_training:train",
+            injected=("out_dir", "seed", "generator", "seg_head", "parser", "perceptual", "trainer"),
+            default={},
+        ),
+        "trainer": _TRAINER,
+    },
+    "evaluate_annotations": {
+        **_COMMON,
+        "generator": Key(kind="generator"),
+        "seg_head": Key(kind="seg_head", default={"name": "datasetgan_mlp"}),
+        "parser": Key(kind="parser", default=None, nullable=True),
+        "training": Key(
+            section="chunkygan.lightning.seghead_evaluation:train",
             injected=("out_dir", "seed", "generator", "seg_head", "parser", "trainer"),
             default={},
         ),

@@ -34,6 +34,8 @@ def run(args: argparse.Namespace) -> None:
     if args.annotate:
         _annotate(args)
         return
+    if args.suggest:
+        raise RecipeError("--suggest: says what to annotate; name a folder with --annotate too")
     columns, rows = _grid(args.grid)
 
     from chunkygan.images import write_image

@@ -131,6 +131,13 @@ class DatasetGanMlp(SegHead):
         used = list(self.classifiers)[:models]
         return torch.stack([one.on_maps(features, size) for one in used])  # type: ignore[operator]
 
+    @torch.no_grad()
+    def absorb(self, mean: Tensor, scale: Tensor) -> None:
+        for one in self.classifiers:
+            first = one.layers[0]  # type: ignore[union-attr,index]
+            first.weight.div_(scale.to(first.weight))
+            first.bias.sub_(first.weight @ mean.to(first.weight))
+
 
 def upsampled(maps: Tensor, size: tuple[int, int]) -> Tensor:
     """Maps at another size, as the peers resize them: bilinear, between the pixels' centres."""

@@ -6,9 +6,13 @@ import torch
 from PIL import Image
 
 from chunkygan.annotations import UNLABELLED, check_annotations, read_annotations, read_classes, write_annotations
+from chunkygan.build import create
 from chunkygan.cli.main import main
 from chunkygan.domain import LabelClass
+from chunkygan.ensemble import picture_uncertainty, uncertainty
 from chunkygan.errors import ImageError
+from chunkygan.sampling import sample_ws
+from chunkygan.tensor_files import read_safetensors, write_safetensors
 
 CLASSES = (LabelClass("background", (0, 0, 0)), LabelClass("skin", (204, 0, 0)), LabelClass("hair", (0, 0, 204)))
 
@@ -133,3 +137,75 @@ def test_the_command_writes_a_folder_and_checks_it(tiny_run, tmp_path, capsys):
     for k in range(2):
         paint(out, k, lambda values: np.copyto(values, values - 1))
     assert main(["check", str(out)]) == 0 and "good" in capsys.readouterr().out
+
+
+def test_the_suggested_samples_are_those_the_head_is_least_certain_of(tiny, tiny_run, tiny_head, tmp_path):
+    (tmp_path / "classes.yaml").write_text("[sky, sea, sand, none]")
+    words = ["sample", "--generator", str(tiny_run / "generator.safetensors"), "--n", "3", "--seed", "5"]
+    words += ["--classes", str(tmp_path / "classes.yaml"), "--annotate", str(tmp_path / "more")]
+    assert main([*words, "--suggest", str(tiny_head)]) == 0
+    head = create("seg_head", {"name": "datasetgan_mlp", "weights": str(tiny_head)}, generator=tiny)
+
+    def doubts(ws):
+        return picture_uncertainty(uncertainty(head(tiny.feature_stack(tiny.styles(ws)), size=(32, 32))))
+
+    chosen = read_safetensors(tmp_path / "more" / "latents.safetensors")[1]["ws"]
+    candidates = sample_ws(tiny, 24, seed=5)
+    rest = torch.stack([c for c in candidates if not any(torch.allclose(c, w) for w in chosen)])
+    assert len(chosen) == 3 and len(rest) == 21
+    assert doubts(chosen).min() >= doubts(rest).max()
+
+
+def test_a_head_for_another_generator_suggests_nothing(tiny_head, tiny_run, tmp_path, capsys):
+    from chunkygan.components.generators.stylegan2 import StyleGAN2
+    from chunkygan.generator_file import write_generator
+
+    write_generator(StyleGAN2(16, z_dim=8, w_dim=8, mapping_layers=1, channels=[4, 4, 4]), tmp_path / "g.safetensors")
+    (tmp_path / "classes.yaml").write_text("[sky, sea]")
+    words = ["sample", "--generator", str(tmp_path / "g.safetensors"), "--classes", str(tmp_path / "classes.yaml")]
+    assert main([*words, "--annotate", str(tmp_path / "more"), "--suggest", str(tiny_head)]) == 2
+    assert "for another generator" in capsys.readouterr().err and not (tmp_path / "more").exists()
+
+
+def test_a_suggestion_without_a_folder_is_refused(tiny_head, capsys):
+    assert main(["sample", "--suggest", str(tiny_head)]) == 2
+    assert "--annotate" in capsys.readouterr().err
+
+
+def test_one_picture_alone_is_read_whatever_the_others_are_like(folder):
+    paint(folder, 1)
+    (folder / "labels" / "0002.png").unlink()
+    found = read_annotations(folder, only="0001")
+    assert found.names == ("0001",) and found.labels.shape == (1, 16, 16) and found.ws[0, 0, 0] == 8
+    with pytest.raises(ImageError, match="no picture '0007'"):
+        read_annotations(folder, only="0007")
+
+
+def test_codes_that_are_no_numbers_are_refused(folder):
+    ws = torch.full((3, 4, 2), float("nan"))
+    write_safetensors(folder / "latents.safetensors", {"ws": ws}, {"names": "[0, 1, 2]"})
+    with pytest.raises(ImageError, match="no finite numbers"):
+        read_annotations(folder)
+
+
+@pytest.mark.parametrize("labels", [np.full((4, 4), value) for value in (-1, 0.5, np.nan)] + [np.zeros(4, int)])
+def test_peers_labels_that_are_no_classes_are_refused(tmp_path, labels):
+    np.save(tmp_path / "image_mask0.npy", labels)
+    np.save(tmp_path / "latents_image_0.npy", np.zeros((4, 2), np.float32))
+    with pytest.raises(ImageError, match="whole numbers from 0"):
+        read_annotations(tmp_path)
+
+
+def test_peers_labels_beyond_the_named_classes_are_refused(tmp_path):
+    np.save(tmp_path / "image_mask0.npy", np.arange(16).reshape(4, 4) % 3)
+    np.save(tmp_path / "latents_image_0.npy", np.zeros((4, 2), np.float32))
+    (tmp_path / "classes.yaml").write_text("[sky, sea]")
+    with pytest.raises(ImageError, match="label 2 is none of the 2 classes"):
+        read_annotations(tmp_path)
+
+
+def test_one_class_painted_everywhere_is_refused(folder):
+    for k in range(3):
+        paint(folder, k, lambda values: values.fill(1))
+    with pytest.raises(ImageError, match="only one class is painted"):
+        read_annotations(folder)

@@ -1,4 +1,4 @@
-"""Training of segmentation heads: pixels without a stack, two sources of labels, exact resume, and what is refused."""
+"""Training of segmentation heads: pixels without a stack, sources of labels, exact resume, and what is refused."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,15 @@ from chunkygan.errors import ImageError, RecipeError  # noqa: E402
 from chunkygan.generator_file import write_generator  # noqa: E402
 from chunkygan.labels import colour_labels  # noqa: E402
 from chunkygan.lightning import seghead_training  # noqa: E402
-from chunkygan.lightning.seghead_samples import drawn_samples, pixels_of  # noqa: E402
+from chunkygan.lightning.seghead_samples import (  # noqa: E402
+    Pixels,
+    at_places,
+    choose_pixels,
+    even_choice,
+    label_samples,
+    regular_pixels,
+)
+from chunkygan.lightning.seghead_scores import score_of_pixels, scores_of  # noqa: E402
 from chunkygan.network_file import write_network  # noqa: E402
 from chunkygan.sampling import sample_ws  # noqa: E402
 from chunkygan.tensor_files import read_safetensors  # noqa: E402
@@ -65,14 +73,33 @@ def parser(tmp_path):
 
 
 def test_single_pixels_are_those_of_the_upsampled_stack(tiny):
-    ws = sample_ws(tiny, 2, seed=1)
-    samples = drawn_samples(tiny, ws, bright)
-    maps = tiny.feature_stack(tiny.styles(ws))
+    maps = tiny.feature_stack(tiny.styles(sample_ws(tiny, 1, seed=1)))
     stack = torch.cat([F.interpolate(m, size=(32, 32), mode="bilinear", align_corners=False) for m in maps], 1)
     y, x = torch.arange(32).repeat_interleave(32), torch.arange(32).repeat(32)
-    for k in range(2):
-        found = pixels_of(samples.maps, torch.full_like(y, k), y, x, (32, 32))
-        torch.testing.assert_close(found, stack[k].flatten(1).T, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(at_places(maps, y, x, (32, 32)), stack[0].flatten(1).T.half(), atol=4e-3, rtol=2e-3)
+
+
+def test_small_classes_keep_all_their_pixels_and_counts_make_up_for_it():
+    labels = torch.tensor([0] * 90 + [1] * 6 + [-1] * 4)
+    places, counts = even_choice(labels, 20, torch.Generator().manual_seed(0))
+    assert len(places) == len(places.unique()) == 20 and (labels[places] == 1).sum() == 6
+    assert counts[labels[places] == 0].sum().item() == pytest.approx(90) and (counts[labels[places] == 1] == 1).all()
+
+
+def test_the_moments_are_those_of_whole_pictures(tiny):
+    samples = label_samples(tiny, sample_ws(tiny, 2, seed=1), bright)
+    every = choose_pixels(tiny, samples, most=10_000, seed=0)
+    mean, deviation = every.moments()
+    assert len(every.labels) == 2 * 32 * 32
+    torch.testing.assert_close(mean, every.features.float().mean(0), atol=1e-3, rtol=1e-3)
+    assert (deviation >= every.features.float().std(0, correction=0) - 1e-4).all() and (deviation > 0).all()
+
+
+def test_the_quick_score_is_that_of_whole_pictures(tiny, tiny_head):
+    samples = label_samples(tiny, sample_ws(tiny, 2, seed=1), bright)
+    head = create("seg_head", {"name": "datasetgan_mlp", "weights": str(tiny_head)}, generator=tiny)
+    quick = score_of_pixels(head, regular_pixels(tiny, samples, every=1))
+    assert quick == pytest.approx(scores_of(tiny, head, samples)["miou"], abs=0.01)
 
 
 def test_a_head_learns_what_was_painted(specs, folder, tmp_path, tiny):
@@ -107,15 +134,41 @@ def test_a_resumed_training_ends_where_an_unbroken_one_does(specs, folder, tmp_p
     assert all(torch.equal(one[key], other[key]) for key in one)
 
 
-def test_unlabelled_pixels_teach_nothing():
-    labels = torch.tensor([[[0, 1], [-1, -1]]])
-    assert seghead_training.class_weights(labels, 3, 0.0).tolist() == [1.0, 1.0, 0.0]
+def some_pixels(labels, counts):
+    return Pixels(torch.zeros(len(labels), 1), torch.tensor(labels), torch.tensor(counts), torch.zeros(len(labels)))
 
 
-def test_balance_makes_rare_classes_count_more():
-    labels = torch.tensor([0] * 90 + [1] * 10)
-    weights = seghead_training.class_weights(labels, 2, 0.35)
-    assert weights[1] > weights[0] and float(weights[labels].mean()) == pytest.approx(1.0)
+def test_without_balance_pixels_count_alike_and_absent_classes_not_at_all():
+    assert seghead_training.class_weights(some_pixels([0, 1], [9.0, 1.0]), 3, 0.0).tolist() == [1.0, 1.0, 0.0]
+
+
+def test_with_full_balance_all_classes_are_drawn_alike_often():
+    pixels = some_pixels([0, 1], [90.0, 10.0])
+    weights = seghead_training.class_weights(pixels, 2, 1.0)
+    assert (weights * pixels.counts)[0] == pytest.approx(float((weights * pixels.counts)[1]))
+
+
+def test_balance_leaves_the_probabilities_as_they_are(specs, tiny, tmp_path):
+    """Pixels that are all alike: what a head can learn is how frequent their labels are."""
+    features = torch.zeros(100, sum(tiny.feature_widths())).half()
+    pixels = Pixels(features, (torch.arange(100) < 10).long(), torch.ones(100), torch.zeros(100))
+    settings = seghead_training.Settings(steps=100, batch=256, balance=1.0, learning_rate=3e-2)
+    head = seghead_training.train_head(
+        tiny, {"name": "datasetgan_mlp", "models": 1}, ["a", "b"], pixels, settings, seed=0,
+        state=tmp_path / "s.ckpt", save_every=99, trainer=specs["trainer"],
+    )  # fmt: skip
+    assert float(head.classifiers[0](features.float()).softmax(1)[0, 1]) == pytest.approx(0.1, abs=0.04)
+
+
+def test_all_options_out_of_range_are_told_at_once():
+    with pytest.raises(RecipeError) as raised:
+        seghead_training.Settings(batch=1, balance=2.0)
+    assert "training.batch" in str(raised.value) and "training.balance" in str(raised.value)
+
+
+def test_annotations_and_an_exemplar_contradict_each_other(specs, folder, tmp_path):
+    with pytest.raises(RecipeError, match="not both"):
+        seghead_training.train(tmp_path, 0, **specs, annotations=str(folder), exemplar={"annotations": str(folder)})
 
 
 def test_neither_annotations_nor_a_parser_is_refused(specs, tmp_path):

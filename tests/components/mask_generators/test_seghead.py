@@ -5,7 +5,7 @@ import torch
 
 from chunkygan.components.mask_generators.seghead import SegHeadMasks
 from chunkygan.components.mask_generators.seghead_chunks import Chunks, chunks_of, without_small
-from chunkygan.errors import ComponentError, RecipeError
+from chunkygan.errors import ComponentError, ProjectionError, RecipeError, WeightsError
 from chunkygan.testing import check_mask_generator
 
 CLASSES = ("background", "l_eye", "r_eye", "skin", "hair")
@@ -120,3 +120,22 @@ def test_a_head_for_another_generator_is_refused(tiny_head):
 def test_a_temperature_of_zero_is_refused(make):
     with pytest.raises(RecipeError, match="temperature"):
         make(temperature=0.0)
+
+
+def test_a_code_that_gives_no_numbers_is_told(make, monkeypatch):
+    from chunkygan.components.latent_spaces.w_plus import WPlus
+
+    mean = WPlus.mean
+    monkeypatch.setattr(WPlus, "mean", lambda self: mean(self) * float("nan"))
+    with pytest.raises(ProjectionError, match="masks that are no numbers"):
+        make()
+
+
+def test_a_head_whose_weights_are_no_numbers_is_told(tiny, tiny_head, tmp_path):
+    from chunkygan.tensor_files import read_safetensors, write_safetensors
+
+    metadata, state = read_safetensors(tiny_head)
+    state["classifiers.0.layers.6.bias"][0] = float("nan")
+    write_safetensors(tmp_path / "bad.safetensors", state, metadata)
+    with pytest.raises((ProjectionError, WeightsError), match="no numbers|finite"):
+        SegHeadMasks(tiny, (32, 32), weights=tmp_path / "bad.safetensors")

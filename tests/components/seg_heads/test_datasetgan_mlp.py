@@ -145,3 +145,13 @@ def test_published_heads_for_another_generator_are_refused(tiny, tmp_path):
     torch.save({"model_state_dict": PixelClassifier(9, 3, (128, 32)).state_dict()}, tmp_path / "model_0.pth")
     with pytest.raises(WeightsError, match="trained for another generator"):
         DatasetGanMlp(tiny, weights=tmp_path)
+
+
+def test_a_head_that_was_trained_on_scaled_channels_reads_them_as_they_are(lively):
+    rng = torch.Generator().manual_seed(1)
+    pixels = torch.randn(50, sum(lively.widths), generator=rng)
+    mean, scale = torch.randn(pixels.shape[1], generator=rng), torch.rand(pixels.shape[1], generator=rng) + 0.5
+    expected = [one((pixels - mean) / scale) for one in lively.classifiers]
+    lively.absorb(mean, scale)
+    for one, wanted in zip(lively.classifiers, expected):
+        torch.testing.assert_close(one(pixels), wanted, atol=1e-4, rtol=1e-4)
