@@ -167,7 +167,7 @@ class StyledConv(nn.Module):
         Args:
             noise: (h, w) or (n, 1, h, w), times its strength.
         """
-        weight, _ = self._prepared(x.dtype)
+        weight, _ = self._prepared(modulation.inputs.dtype)  # under autocast x may have another one
         x = x * modulation.inputs.to(x.dtype)
         y = self._upsampling(x, weight, regions) if self.up else self._plain(x, weight, regions)
         y = torch.addcmul((self.bias * SQRT2).to(y.dtype)[:, None, None], y, modulation.outputs.to(y.dtype))

@@ -287,3 +287,13 @@ def test_small_and_mostly_covered_blocks_are_shared(tiny):
     assert shared_levels([network.plan(4, corner)] * 3, 3) == 2
     small_steps = [0.0, 0.0, 16 * 16.0, 32 * 32.0]  # as much as a whole block each
     assert shared_levels([network.plan(4, corner)] * 3, 3, overheads=small_steps) == 4
+
+
+def test_autocast_draws_the_same_to_rounding(tiny):
+    """bfloat16 has 8 bits: 0.4 % a step."""
+    styles = tiny.styles(tiny.mapping(torch.randn(2, 16, generator=torch.Generator().manual_seed(3))))
+    picture = tiny.synthesis(styles)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = tiny.synthesis(styles)
+    assert mixed.dtype == torch.float32
+    assert float((mixed - picture).abs().max() / picture.abs().max()) < 0.03
