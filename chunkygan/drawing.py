@@ -9,7 +9,7 @@ from torch import Tensor
 
 from chunkygan.compositing import blend_windows, effective_masks, keep_static
 from chunkygan.interfaces import Generator
-from chunkygan.types import Noise, Segments, Styles
+from chunkygan.types import Noise, Segments, Styles, Window
 from chunkygan.windows import Cover, cover_of
 
 
@@ -32,13 +32,41 @@ def composite(
         frugal: keep no activations for the backward pass but draw each chunk once more in it. Exact; memory of one
             window for one more forward pass.
     """
-    cover = cover_of_segments(generator, segments) if cover is None else cover
     batch = [torch.cat(layer) for layer in zip(*styles)]
-    crops = generator.synthesis_windows(batch, cover.windows, cover.owners, noise=noise, frugal=frugal)
+    return composite_of(generator, batch, segments, target, noise=noise, cover=cover, frugal=frugal)
+
+
+def composite_of(
+    generator: Generator,
+    styles: Styles,
+    segments: Segments,
+    target: Tensor,
+    *,
+    noise: Noise = "const",
+    cover: Cover | None = None,
+    frugal: bool = False,
+    size: int | None = None,
+) -> Tensor:
+    """As `composite`, of one batch of styles, a sample a chunk.
+
+    Args:
+        size: draw the partial sum whose longer side is this many pixels; masks, target and cover are of that size.
+            None: the full picture.
+    """
+    cover = cover_of_segments(generator, segments, size) if cover is None else cover
+    crops = generator.synthesis_windows(styles, cover.windows, cover.owners, noise=noise, frugal=frugal, size=size)
     image = blend_windows(crops, segments.masks, cover.windows, cover.owners)
     return keep_static(image, target, segments.static)
 
 
-def cover_of_segments(generator: Generator, segments: Segments) -> Cover:
-    """Where each chunk has to be drawn: wherever it contributes anything, at little cost for this generator."""
-    return cover_of(effective_masks(segments.masks, segments.static), generator.window_cost)
+def cover_of_segments(generator: Generator, segments: Segments, size: int | None = None) -> Cover:
+    """Where each chunk has to be drawn: wherever it contributes anything, at little cost for this generator.
+
+    Args:
+        size: of the partial sum that is drawn, where masks are of its size; None: the full picture.
+    """
+
+    def cost(window: Window) -> float:
+        return generator.window_cost(window, size)
+
+    return cover_of(effective_masks(segments.masks, segments.static), cost)

@@ -69,8 +69,8 @@ class Generator(nn.Module, ABC):
             feature: features that replace or join those of one layer.
         """
 
-    def window_cost(self, window: Window) -> float:
-        """What drawing a window costs, as a share of the full picture's cost."""
+    def window_cost(self, window: Window, size: int | None = None) -> float:
+        """What drawing a window of a partial sum costs, as a share of the full picture's cost."""
         height, width = window.size
         return height * width / (self.resolution[0] * self.resolution[1])
 
@@ -82,6 +82,7 @@ class Generator(nn.Module, ABC):
         *,
         noise: Noise = "const",
         frugal: bool = False,
+        size: int | None = None,
     ) -> list[Tensor]:
         """Pictures of samples, each in a window, (1, 3, wh, ww); equal to `synthesis`, window by window.
 
@@ -89,14 +90,15 @@ class Generator(nn.Module, ABC):
 
         Args:
             styles: a batch.
-            windows: in pixels of the full picture.
+            windows: in pixels of the picture that `size` names.
             owners: the sample that each window is drawn of; one may have several.
             frugal: keep no activations for the backward pass but draw each sample once more in it; exact.
+            size: as for `synthesis`.
         """
 
         def draw(owner: int, window: Window) -> Tensor:
             own = [style[owner : owner + 1] for style in styles]
-            return self.synthesis(own, noise=noise, window=window)
+            return self.synthesis(own, noise=noise, size=size, window=window)
 
         return self.drawn_frugally(draw, owners, windows) if frugal else [*map(draw, owners, windows)]
 

@@ -10,70 +10,18 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from chunkygan.drawing import composite, cover_of_segments
+from chunkygan.drawing import composite_of, cover_of_segments
 from chunkygan.interfaces import Generator, LatentSpace, MaskGenerator, Perceptual
 from chunkygan.lightning import noise_maps
+from chunkygan.lightning.fit_settings import Settings
 from chunkygan.lightning.schedule import fading, learning_rate
+from chunkygan.lightning.views import View, reduced, view_of
 from chunkygan.masks import pruned
+from chunkygan.memory import fitting_mode
 from chunkygan.objective import dispersion, l2, objective, shrinking
+from chunkygan.spaces import batched_styles
 from chunkygan.types import Noise, Segments, Styles
 from chunkygan.windows import Cover
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Numbers of a fit.
-
-    Attributes:
-        steps: optimiser steps.
-        lr: step size of the codes, in standard deviations of their space; of noise maps in their own unit.
-        mask_lr: step size of the mask generator's parameters.
-        rampup, rampdown: shares of the steps in which the step size rises and falls.
-        latent_noise: standard deviation of the noise on the codes at the first step, in those of the space.
-        latent_noise_until: share of the steps after which it is gone.
-        perceptual, l2, dispersion: weights of the objective's terms.
-        noise_regularisation: weight of the noise maps' self-correlation, where they are fitted.
-        fit_noise: fit the noise maps too.
-        frugal: draw chunks once more in the backward pass instead of keeping their activations.
-        masks_join, masks_freeze: shares of the steps between which masks move, where they can.
-        mask_threshold: below it a mask that can move counts as 0; see `chunkygan.masks.pruned`.
-        mask_guard: weight of `chunkygan.objective.shrinking`.
-        mask_keep: share of its first area that a chunk may shrink to at no cost.
-    """
-
-    steps: int
-    lr: float
-    mask_lr: float
-    rampup: float
-    rampdown: float
-    latent_noise: float
-    latent_noise_until: float
-    perceptual: float
-    l2: float
-    dispersion: float
-    noise_regularisation: float
-    fit_noise: bool
-    frugal: bool
-    masks_join: float = 0.0
-    masks_freeze: float = 1.0
-    mask_threshold: float = 0.0
-    mask_guard: float = 0.0
-    mask_keep: float = 0.3
-
-    @property
-    def weights(self) -> dict[str, float]:
-        """Weights of the objective's terms by name."""
-        return {
-            "perceptual": self.perceptual,
-            "l2": self.l2,
-            "dispersion": self.dispersion,
-            "noise": self.noise_regularisation,
-            "masks": self.mask_guard,
-        }
-
-    def masks_move(self, step: int) -> bool:
-        """Whether masks that can move do so in a step."""
-        return self.masks_join * self.steps <= step < self.masks_freeze * self.steps
 
 
 @dataclass(frozen=True)
@@ -120,14 +68,15 @@ class ChunkFit(pl.LightningModule):
         self.noise = nn.ParameterList(
             nn.Parameter(value.detach().clone(), requires_grad=settings.fit_noise) for value in (maps if fitted else [])
         )
+        self.frugal = bool(settings.frugal)
         self.history: list[dict[str, Tensor]] = []
-        self._cover: Cover | None = None
-        self._resting: Segments | None = None
+        self._covers: dict[int | None, Cover] = {}  # by the size that is drawn, as long as masks rest
+        self._resting: dict[int | None, Segments] = {}
+        self._views: dict[int | None, View] = {}
         self.movable = any(p.requires_grad for p in mask_generator.parameters())
         if self.movable:
             with torch.no_grad():
                 self.register_buffer("first_areas", self._segments().masks.mean((1, 2)))
-        self._target_features: list[Tensor] = []
 
     @property
     def problem(self) -> Problem:
@@ -141,15 +90,21 @@ class ChunkFit(pl.LightningModule):
             for i, offset in enumerate(self.offsets)
         ]
 
-    def segments(self) -> Segments:
-        """The chunks' masks as they are now; without gradient where they rest."""
+    def segments(self, size: int | None = None) -> Segments:
+        """The chunks' masks as they are now, at the size that is drawn; without gradient where they rest."""
         if self._moving():
-            self._resting = self._cover = None
-            return self._segments()
-        if self._resting is None:
+            self._resting, self._covers = {}, {}
+            return self._reduced(self._segments(), size)
+        if size not in self._resting:
             with torch.no_grad():
-                self._resting = self._segments()
-        return self._resting
+                self._resting[size] = self._reduced(self._segments(), size)
+        return self._resting[size]
+
+    def _reduced(self, segments: Segments, size: int | None) -> Segments:
+        if size is None:
+            return segments
+        static = None if segments.static is None else reduced(segments.static[None], size)[0]
+        return Segments(reduced(segments.masks, size), segments.names, static)
 
     def _moving(self) -> bool:
         return self.movable and self.settings.masks_move(len(self.history))
@@ -164,40 +119,47 @@ class ChunkFit(pl.LightningModule):
         """The fitted noise maps, or the generator's own."""
         return list(self.noise) if len(self.noise) else "const"
 
-    def composite(self, codes: Sequence[Tensor] | None = None) -> Tensor:
-        """(1, 3, h, w): what the codes, as they are by default, draw together."""
-        return self._composite(self.segments(), codes)
+    def composite(self) -> Tensor:
+        """(1, 3, h, w): what the codes draw together, at full size."""
+        return self._composite(self.styles(self.codes()), self.segments(), None)
 
-    def _composite(self, segments: Segments, codes: Sequence[Tensor] | None) -> Tensor:
-        p = self.problem
-        styles = self.styles(self.codes() if codes is None else codes)
-        return composite(
-            p.generator, styles, segments, p.target,
-            noise=self.noise_input(), cover=self.cover(segments), frugal=self.settings.frugal,
+    def _composite(self, styles: Styles, segments: Segments, size: int | None) -> Tensor:
+        return composite_of(
+            self.problem.generator, styles, segments, self._view(size).target, noise=self.noise_input(),
+            cover=self.cover(segments, size), frugal=self.frugal, size=size,
         )  # fmt: skip
 
-    def styles(self, codes: Sequence[Tensor]) -> list[Styles]:
-        """S-space codes of codes, each with a batch of 1."""
-        return [space.to_styles(code[None]) for space, code in zip(self.problem.spaces, codes)]
+    def styles(self, codes: Sequence[Tensor]) -> Styles:
+        """S-space codes of codes, a batch."""
+        return batched_styles(self.problem.spaces, codes)
 
-    def cover(self, segments: Segments) -> Cover:
+    def cover(self, segments: Segments, size: int | None = None) -> Cover:
         """Where each chunk is drawn; taken once where masks rest."""
-        if self._cover is None or self._moving():
-            self._cover = cover_of_segments(self.problem.generator, segments)
-        return self._cover
+        if self._moving():
+            return cover_of_segments(self.problem.generator, segments, size)
+        if size not in self._covers:
+            self._covers[size] = cover_of_segments(self.problem.generator, segments, size)
+        return self._covers[size]
+
+    def _view(self, size: int | None) -> View:
+        if size not in self._views:
+            with torch.no_grad():
+                p = self.problem
+                self._views[size] = view_of(p.target, p.perceptual, size, self.settings.perceptual_size)
+        return self._views[size]
 
     def terms(self, codes: Sequence[Tensor]) -> dict[str, Tensor]:
         """The objective's terms that have a weight, unweighted."""
-        p, weights = self.problem, self.settings.weights
-        segments = self.segments()
-        image = self._composite(segments, codes)
+        weights, size = self.settings.weights, self.settings.size(len(self.history))
+        segments, styles, view = self.segments(size), self.styles(codes), self._view(size)
+        image = self._composite(styles, segments, size)
         terms: dict[str, Tensor] = {}
         if weights["perceptual"]:
-            terms["perceptual"] = p.perceptual.distance(p.perceptual.features(image), self._target_features).sum()
+            terms["perceptual"] = view.distance(image, self.problem.perceptual).sum()
         if weights["l2"]:
-            terms["l2"] = l2(image, p.target).sum()
+            terms["l2"] = l2(image, view.target).sum()
         if weights["dispersion"]:
-            terms["dispersion"] = dispersion(self._comparable(codes))
+            terms["dispersion"] = dispersion(self._comparable(codes, styles))
         if len(self.noise) and self.settings.fit_noise:
             terms["noise"] = noise_maps.correlation(self.noise)
         if weights["masks"] and self._moving():
@@ -216,7 +178,7 @@ class ChunkFit(pl.LightningModule):
         groups = [{"params": [*self.offsets, *(n for n in self.noise if n.requires_grad)], "lr": s.lr}]
         if moving := [p for p in self.mask_generator.parameters() if p.requires_grad]:
             groups.append({"params": moving, "lr": s.mask_lr})
-        optimizer = torch.optim.Adam(groups, betas=(0.9, 0.999))
+        optimizer = torch.optim.Adam(groups, betas=s.betas, fused=self.device.type in ("cpu", "cuda"))
 
         def rate(step: int) -> float:
             return learning_rate(step, s.steps, rampup=s.rampup, rampdown=s.rampdown)
@@ -238,22 +200,23 @@ class ChunkFit(pl.LightningModule):
         self._held = [
             Problem(p.target.to(self.device), p.generator.to(self.device), p.spaces, p.perceptual.to(self.device))
         ]
-        with torch.no_grad():
-            self._target_features = self.problem.perceptual.features(self.problem.target)
+        self._views = {}
+        if self.settings.frugal is None:
+            p, segments = self.problem, self.segments()
+            mode = fitting_mode(p.generator, self.cover(segments), self.device, perceptual=p.perceptual)
+            self.frugal = mode == "frugal"
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["history"] = [{name: float(value) for name, value in row.items()} for row in self.history]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.history = [{name: torch.tensor(value) for name, value in row.items()} for row in checkpoint["history"]]
-        self._resting = self._cover = None
+        self._resting, self._covers = {}, {}
 
-    def _comparable(self, codes: Sequence[Tensor]) -> Tensor:
+    def _comparable(self, codes: Sequence[Tensor], styles: Styles) -> Tensor:
         """(n_chunks, d) rows of one space: the chunks' own where they agree, S otherwise."""
         kinds = {type(space) for space in self.problem.spaces}
-        if len(kinds) == 1:
-            return torch.stack([code.flatten() for code in codes])
-        return torch.stack([torch.cat(layers, 1)[0] for layers in self.styles(codes)])
+        return torch.stack([code.flatten() for code in codes]) if len(kinds) == 1 else torch.cat(styles, 1)
 
     def _latent_noise(self) -> list[Tensor]:
         """Noise on the codes, a function of seed and step alone, so that a resumed fit draws the same."""
@@ -262,7 +225,9 @@ class ChunkFit(pl.LightningModule):
         if not strength:
             return [torch.zeros((), device=self.device)] * len(self.offsets)
         rng = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
+        drawn = torch.cat([torch.randn(offset.shape, generator=rng).flatten() for offset in self.offsets])
+        parts = (strength * drawn).to(self.device).split([offset.numel() for offset in self.offsets])  # one transfer
         return [
-            strength * self.get_buffer(f"scale_{i}") * torch.randn(offset.shape, generator=rng).to(offset)
-            for i, offset in enumerate(self.offsets)
+            self.get_buffer(f"scale_{i}") * part.view_as(offset)
+            for i, (offset, part) in enumerate(zip(self.offsets, parts))
         ]

@@ -10,7 +10,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from chunkygan.components.inverters.start import bank_codes, converted_codes, mean_codes
+from chunkygan.components.inverters.start import (
+    bank_codes,
+    bank_of,
+    converted_codes,
+    mean_codes,
+    regressed_codes,
+)
 from chunkygan.errors import ProjectionError, RecipeError
 from chunkygan.interfaces import Generator, Inverter, LatentSpace, MaskGenerator, Perceptual
 from chunkygan.lightning import fitting
@@ -19,7 +25,7 @@ from chunkygan.shapes import check_shape
 from chunkygan.spaces import latent_spaces
 from chunkygan.types import Codes, Fit, Listener, Segments, Spec
 
-FRUGAL_PIXELS = 4_000_000  # chunks times pixels above which activations are not kept: some GiB at 1024 px
+FEW_PIXELS = 500_000  # that chunks draw together, up to which activations are kept without asking: some 100 MiB
 
 
 class Optimization(Inverter):
@@ -35,7 +41,9 @@ class Optimization(Inverter):
         mask_guard: weight of what a chunk costs that shrinks below `mask_keep` of its first area.
         mask_keep: see there; a chunk that ends below a third of this share is warned of.
         rampup, rampdown: shares of the steps in which the step size rises and falls.
-        start: ``"mean"``, or ``"bank"``: for every chunk the best of `bank_samples` samples.
+        betas: Adam's memory of the gradient and of its square; shorter ones suit fits of few steps.
+        start: ``"mean"``; ``"bank"``: for every chunk the best of `bank_samples` samples; or ``"regression"``: for
+            every chunk what ridge regression over these samples predicts, if that is nearer than the best of them.
         bank_samples, bank_truncation: how many samples, and how far they are pulled to the mean.
         latent_noise: noise on the codes at the first step, in standard deviations; fades out.
         latent_noise_until: share of the steps after which it is gone.
@@ -45,8 +53,13 @@ class Optimization(Inverter):
         noise_regularisation: weight of their self-correlation.
         patience: stop when the mean loss of so many steps is hardly better than that of as many before; null: never.
         min_improvement: what counts as better, as a share.
+        coarse_size: longer side in pixels at which the first steps draw and compare: the generator's partial sum,
+            target and masks averaged down to it; null: all steps at full size. The end is of full size in any case.
+        coarse_until: share of the steps that are coarse.
+        perceptual_size: longer side to which composite and target are averaged down before the perceptual distance,
+            where they are larger; null: not at all. The distances that are told are then those at this size.
         memory: ``"joint"`` keeps all chunks' activations, ``"frugal"`` those of one chunk for one more forward
-            pass, ``"auto"`` chooses by size.
+            pass, ``"auto"`` chooses by what is free, and warns where that is frugal.
 
     Source: ChunkyGAN, Eq. 2; schedules after the projector in NVlabs/stylegan2-ada-pytorch.
     """
@@ -63,7 +76,8 @@ class Optimization(Inverter):
         mask_keep: float = 0.3,
         rampup: float = 0.05,
         rampdown: float = 0.25,
-        start: Literal["mean", "bank"] = "mean",
+        betas: Sequence[float] = (0.9, 0.999),
+        start: Literal["mean", "bank", "regression"] = "mean",
         bank_samples: int = 256,
         bank_truncation: float = 0.7,
         latent_noise: float = 0.05,
@@ -75,6 +89,9 @@ class Optimization(Inverter):
         noise_regularisation: float = 1e5,
         patience: int | None = None,
         min_improvement: float = 0.005,
+        coarse_size: int | None = None,
+        coarse_until: float = 0.5,
+        perceptual_size: int | None = None,
         memory: Literal["auto", "joint", "frugal"] = "auto",
         trainer: dict[str, Any] | None = None,
     ) -> None:
@@ -83,11 +100,16 @@ class Optimization(Inverter):
             latent_noise_until=latent_noise_until, perceptual=perceptual, l2=l2, dispersion=dispersion,
             noise_regularisation=noise_regularisation, fit_noise=fit_noise, masks_join=masks_join,
             masks_freeze=masks_freeze, mask_threshold=mask_threshold, mask_guard=mask_guard, mask_keep=mask_keep,
+            betas=tuple(betas), coarse_size=coarse_size, coarse_until=coarse_until, perceptual_size=perceptual_size,
         )  # fmt: skip
         if not 0 <= masks_join <= masks_freeze:
             raise RecipeError(f"inverter.masks_join: must be 0 to masks_freeze, {masks_freeze}; got {masks_join}")
         if not 0 <= mask_threshold < 1:
             raise RecipeError(f"inverter.mask_threshold: must be 0 or more and below 1; got {mask_threshold}")
+        if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+            raise RecipeError(f"inverter.betas: must be two numbers, 0 or more and below 1; got {list(betas)}")
+        if not 0 <= coarse_until < 1:
+            raise RecipeError(f"inverter.coarse_until: must be 0 or more and below 1; got {coarse_until}")
         self.start, self.bank_samples, self.bank_truncation = start, bank_samples, bank_truncation
         self.patience, self.min_improvement, self.memory = patience, min_improvement, memory
         self.trainer = trainer or {}
@@ -138,14 +160,14 @@ class Optimization(Inverter):
             return codes
         if self.start == "mean":
             return mean_codes(spaces)
-        return bank_codes(
-            target, generator, spaces, segments,
-            samples=self.bank_samples, truncation=self.bank_truncation, seed=seed,
-        )  # fmt: skip
+        bank = bank_of(generator, samples=self.bank_samples, truncation=self.bank_truncation, seed=seed)
+        if self.start == "bank":
+            return bank_codes(bank, target, spaces, segments)
+        return regressed_codes(bank, target, generator, spaces, segments)
 
     def _settings(self, segments: Segments) -> Settings:
-        drawn = float((segments.masks > 0).sum())
-        frugal = self.memory == "frugal" or (self.memory == "auto" and drawn > FRUGAL_PIXELS)
+        few = float((segments.masks > 0).sum()) <= FEW_PIXELS
+        frugal = {"joint": False, "frugal": True, "auto": False if few else None}[self.memory]
         return Settings(**self.settings, frugal=frugal)  # type: ignore[arg-type]
 
 

@@ -3,7 +3,10 @@
 import pytest
 import torch
 
+from chunkygan import memory
+from chunkygan.components.inverters import optimization
 from chunkygan.components.inverters.optimization import Optimization
+from chunkygan.components.inverters.start import bank_of
 from chunkygan.components.latent_spaces.s import S
 from chunkygan.components.latent_spaces.w import W
 from chunkygan.components.latent_spaces.w_plus import WPlus
@@ -11,6 +14,7 @@ from chunkygan.components.mask_generators.painted import Painted
 from chunkygan.components.mask_generators.single import Single
 from chunkygan.drawing import composite
 from chunkygan.errors import ProjectionError
+from chunkygan.lightning.views import reduced
 from chunkygan.spaces import latent_spaces
 from chunkygan.types import Codes, Fit, Segments
 
@@ -80,6 +84,17 @@ def test_one_chunk_is_plain_projection(tiny, pixels, project, target):
 
 def test_frugal_memory_changes_nothing(project, halves):
     joint, frugal = (project(halves, steps=10, memory=mode) for mode in ("joint", "frugal"))
+    for a, b in zip(joint.codes.values, frugal.codes.values):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+
+
+def test_memory_is_chosen_by_what_is_free_and_told_where_it_is_little(project, halves, monkeypatch, recwarn):
+    monkeypatch.setattr(optimization, "FEW_PIXELS", 0)
+    joint = project(halves, steps=4)
+    assert not [w for w in recwarn if "one by one" in str(w.message)]
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 1)
+    with pytest.warns(UserWarning, match="one by one"):
+        frugal = project(halves, steps=4)
     for a, b in zip(joint.codes.values, frugal.codes.values):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
 
@@ -206,6 +221,90 @@ def test_the_bank_chooses_for_every_chunk_on_its_own(tiny, project, halves, targ
     fit = project(hard, goal=goal, start="bank", bank_samples=200, bank_truncation=1.0, steps=1, lr=1e-9, seed=4)
     for code, index in zip(fit.codes.values, (20, 90)):
         torch.testing.assert_close(code, tiny.mapping(ws[index : index + 1])[0], atol=1e-3, rtol=1e-3)
+
+
+def test_a_regression_begins_no_farther_than_the_bank_and_finds_what_no_sample_is(tiny, project, halves, target):
+    ws = tiny.mapping(torch.randn(2, 16, generator=torch.Generator().manual_seed(77)), truncation=0.5)
+    one, two = tiny.synthesis(tiny.styles(ws), noise="none")
+    goal = torch.cat([one[:, :, :16], two[:, :, 16:]], 2)[None]
+    hard = Painted((32, 32), array=(torch.arange(32).expand(32, 32) >= 16).int().numpy())
+
+    def first(start):
+        fit = project(hard, goal=goal, start=start, steps=1, latent_noise=0.0, bank_samples=100, seed=4)
+        return fit.history[0]["perceptual"]
+
+    assert first("regression") < 0.7 * first("bank") < 0.7 * first("mean")
+
+
+def test_a_bank_serves_every_picture_and_is_drawn_again_for_another_seed(tiny):
+    options = dict(samples=5, truncation=0.7)
+    first = bank_of(tiny, **options, seed=1)
+    assert bank_of(tiny, **options, seed=1) is first
+    assert not torch.equal(bank_of(tiny, **options, seed=2).ws, first.ws)
+    assert torch.equal(first.ws[0], tiny.w_avg.expand(tiny.num_ws, -1))
+
+
+def test_coarse_steps_compare_partial_sums_with_the_shrunk_target_and_the_last_are_full(tiny, project, halves, target):
+    options = dict(steps=4, latent_noise=0.0, lr=1e-9)
+    coarse, full = project(halves, coarse_size=16, coarse_until=0.5, **options), project(halves, **options)
+    spaces = latent_spaces(coarse.codes.spaces, tiny)
+    styles = [s.to_styles(s.mean()[None]) for s in spaces]
+    small = [reduced(value, 16) for value in (target, halves()[0])]
+    images = torch.cat([tiny.synthesis(style, size=16) for style in styles])
+    by_hand = float(((images * small[1][:, None]).sum(0) - small[0][0]).square().mean())
+    told = [row["perceptual"] for row in coarse.history]
+    assert told[:2] == pytest.approx([by_hand] * 2, rel=1e-4)
+    assert told[2:] == pytest.approx([row["perceptual"] for row in full.history[2:]], rel=1e-4)
+
+
+def test_a_perceptual_size_shrinks_what_is_compared(tiny, project, halves, target):
+    fit = project(halves, steps=1, latent_noise=0.0, perceptual_size=8, l2=1.0)
+    styles = [s.to_styles(s.mean()[None]) for s in latent_spaces(fit.codes.spaces, tiny)]
+    image = composite(tiny, styles, fit.segments, target)
+    assert fit.history[0]["perceptual"] == pytest.approx(
+        float((reduced(image, 8) - reduced(target, 8)).square().mean()), rel=1e-4
+    )
+    assert fit.history[0]["l2"] == pytest.approx(float((image - target).square().mean()), rel=1e-4)
+
+
+def test_a_fit_interrupted_while_coarse_ends_where_an_unbroken_one_does(project, halves, tmp_path):
+    def interrupt(step):
+        if step.step == 3:
+            raise KeyboardInterrupt
+
+    options = dict(steps=8, coarse_size=16, coarse_until=0.6)
+    whole = project(halves, **options)
+    with pytest.raises(KeyboardInterrupt):
+        project(halves, listeners=[interrupt], state=tmp_path / "fit.ckpt", **options)
+    again = project(halves, state=tmp_path / "fit.ckpt", **options)
+    assert all(torch.equal(a, b) for a, b in zip(whole.codes.values, again.codes.values))
+
+
+def test_previews_of_coarse_steps_have_the_full_size(project, halves):
+    shapes = []
+    project(halves, steps=2, coarse_size=8, listeners=[lambda step: shapes.append(tuple(step.preview().shape))])
+    assert shapes == [(1, 3, 32, 32)] * 2
+
+
+def test_sizes_that_make_no_sense_are_refused(project, halves):
+    from chunkygan.errors import RecipeError, ShapeError
+
+    with pytest.raises(RecipeError, match="coarse_until"):
+        project(halves, coarse_until=1.0)
+    with pytest.raises(RecipeError, match="betas"):
+        project(halves, betas=[0.9, 1.0])
+    with pytest.raises(ShapeError, match="size must be one of"):
+        project(halves, coarse_size=17)
+
+
+def test_mixed_precision_ends_near_single_precision(tiny, project, halves, target):
+    """bfloat16 keeps 8 bits; the fit's end, drawn in single precision, is 5 % worse at most."""
+    miss = []
+    for precision in ("32-true", "bf16-mixed"):
+        fit = project(halves, latent_noise=0.0, trainer={"accelerator": "cpu", "precision": precision})
+        assert all(code.dtype == torch.float32 for code in fit.codes.values)
+        miss.append(float((drawn(tiny, fit, target) - target).square().mean()))
+    assert miss[1] < 1.05 * miss[0]
 
 
 def test_dispersion_keeps_codes_together(project, halves):
