@@ -9,6 +9,7 @@ import bz2
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -104,25 +105,34 @@ def _locked(
     """Downloads while no other process downloads the same file."""
     from filelock import FileLock, Timeout
 
-    lock = FileLock(target.with_name(f".{target.name}.lock"), timeout=0)
+    lock = FileLock(target.with_name(f".{target.name}.lock"))
     try:
-        with lock:
-            packed = target.with_name(f"{target.name}.{entry.packed}") if entry.packed else target
-            size = None if entry.packed else entry.size
-            part = packed.with_name(f".{packed.name}.part")
-            download = Resuming(part, size=size, listener=listener, timeout=timeout, pause=pause)
-            resumed = part.exists()
-            try:
-                _placed(entry, packed, download)
-            except _WrongFile:
-                if not resumed:
-                    raise
-                _placed(entry, packed, download)  # what an earlier process left may have been of another file
-            return _recorded(_unpacked(packed, target, entry) if entry.packed else target, entry)
+        lock.acquire(timeout=0)
     except Timeout as error:
         raise WeightsError(f"{target}: another process is fetching it") from error
+    try:
+        return _downloaded(entry, target, listener, timeout, pause)
     finally:
-        Path(lock.lock_file).unlink(missing_ok=True)
+        with suppress(OSError):  # where open files cannot be removed it stays, and does no harm
+            Path(lock.lock_file).unlink()
+        lock.release()
+
+
+def _downloaded(
+    entry: Weights, target: Path, listener: Listener | None, timeout: float, pause: Callable[[float], None]
+) -> Path:
+    packed = target.with_name(f"{target.name}.{entry.packed}") if entry.packed else target
+    part = packed.with_name(f".{packed.name}.part")
+    size = None if entry.packed else entry.size
+    download = Resuming(part, size=size, listener=listener, timeout=timeout, pause=pause)
+    resumed = part.exists()
+    try:
+        _placed(entry, packed, download)
+    except _WrongFile:
+        if not resumed:
+            raise
+        _placed(entry, packed, download)  # what an earlier process left may have been of another file
+    return _recorded(_unpacked(packed, target, entry) if entry.packed else target, entry)
 
 
 class _WrongFile(WeightsError):

@@ -217,6 +217,8 @@ def _reason(error: Exception) -> str:
         return "nothing came any more"
     if isinstance(error, (requests.exceptions.ChunkedEncodingError, urllib3.exceptions.ProtocolError)):
         return CUT
+    if isinstance(error, requests.exceptions.SSLError):
+        return f"the server's certificate is not accepted ({error})"
     if isinstance(error, requests.exceptions.ConnectionError):
         return "the server cannot be reached"
     return str(error) or type(error).__name__
