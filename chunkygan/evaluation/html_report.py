@@ -197,12 +197,12 @@ def _failures(report: Report) -> str:
     if not report.failures:
         return ""
     body = [[escape(picture), escape(row), escape(why)] for (picture, row), why in report.failures.items()]
-    return "<h2>What failed</h2>" + _html_table(["picture", "row", "why"], body)
+    return "<h2>What failed</h2>" + _html_table(["picture", "row", "why"], body, kind="words")
 
 
 def _measures(report: Report) -> str:
     body = [[escape(text) for text in (m.name, m.what, m.size, m.pixels, m.source)] for m in report.measures]
-    return _html_table(["measure", "network", "size", "pixels", "asked for by"], body)
+    return _html_table(["measure", "network", "size", "pixels", "asked for by"], body, kind="words")
 
 
 def _rows(report: Report) -> str:
@@ -211,7 +211,7 @@ def _rows(report: Report) -> str:
         row = line.row
         masks = "-" if not row.chunks else _spec(row.mask_generator) if row.mask_generator else "of the set"
         body.append([escape(text) for text in (row.name, _spec(row.latent_space), masks, _spec(row.inverter))])
-    return _html_table(["row", "latent space", "masks", "inverter"], body)
+    return _html_table(["row", "latent space", "masks", "inverter"], body, kind="words")
 
 
 def _spec(spec: Mapping[str, object]) -> str:
@@ -219,8 +219,8 @@ def _spec(spec: Mapping[str, object]) -> str:
     return f"{spec['name']} ({options})" if options else str(spec["name"])
 
 
-def _html_table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    """Cells are HTML already."""
+def _html_table(head: Sequence[str], body: Sequence[Sequence[str]], *, kind: str = "numbers") -> str:
+    """Cells are HTML already; those of numbers do not wrap."""
     top = "".join(f"<th>{cell}</th>" for cell in head)
     rows = "".join(f"<tr><th>{cells[0]}</th>{''.join(f'<td>{c}</td>' for c in cells[1:])}</tr>" for cells in body)
-    return f"<div class=table><table><thead><tr>{top}</tr></thead><tbody>{rows}</tbody></table></div>"
+    return f'<div class="table {kind}"><table><thead><tr>{top}</tr></thead><tbody>{rows}</tbody></table></div>'

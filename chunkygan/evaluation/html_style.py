@@ -15,6 +15,7 @@ table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabu
 th, td { padding: .35rem .7rem; border-bottom: 1px solid #e4e4e4; text-align: left; vertical-align: top; }
 thead th { white-space: nowrap; border-bottom: 2px solid #bbb; }
 tbody th { font-weight: 500; white-space: nowrap; }
+.numbers td { white-space: nowrap; }
 td small { color: #666; }
 details { margin: .8rem 0; }
 summary { cursor: pointer; }

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import csv
 import json
+import threading
 from pathlib import Path
 
 import pytest
 import torch
+from torch.distributed import HashStore
 
 from chunkygan.cli.main import main
+from chunkygan.evaluation.fidelity import FidelityEvaluation
 from chunkygan.evaluation.measures import PRESETS, Preset
+from chunkygan.evaluation.rows import Row
 from chunkygan.images import read_image, write_image
+from chunkygan.lightning.share import Team
+from chunkygan.recipe import load
 
 Capture = pytest.CaptureFixture[str]
 ROWS = "rows: {W: {latent_space: w}, chunks: {latent_space: w, chunks: true, against: W}}\n"
@@ -115,23 +121,47 @@ def test_a_picture_that_fails_is_told_and_the_rest_is_done(evaluation: Path, tmp
 
 
 def test_an_interruption_keeps_what_is_done(evaluation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from chunkygan.evaluation import fidelity
+    fit, fits = FidelityEvaluation._fit, []
 
-    fit, fits = fidelity.FidelityEvaluation._fit, []
-
-    def interrupted(self: fidelity.FidelityEvaluation, *args: object) -> bool:
+    def interrupted(self: FidelityEvaluation, *args: object) -> bool:
         if fits:
             raise KeyboardInterrupt
         fits.append(args)
         return fit(self, *args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(fidelity.FidelityEvaluation, "_fit", interrupted)
+    monkeypatch.setattr(FidelityEvaluation, "_fit", interrupted)
     out = tmp_path / "out"
     words = ["evaluate", str(evaluation), "--out", str(out)]
     assert main(words) == 130
     assert [line["row"] for line in lines(out)] == ["W+"] and "1 of 3 fits done" in (out / "report.html").read_text()
     monkeypatch.undo()
     assert main(words) == 0 and len(lines(out)) == 3
+
+
+def test_processes_share_the_fits_and_one_of_them_sums_up(
+    evaluation: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_image(tmp_path / "photos" / "other.png", torch.zeros(1, 3, 32, 32))
+    fits: list[tuple[str, str, int]] = []
+    together = threading.Barrier(2)
+
+    def fit(self: FidelityEvaluation, number: int, picture: str, row: Row, total: int) -> bool:
+        if number <= 2:
+            together.wait(60)  # each of the two is at work
+        fits.append((picture, row.name, self.team.rank))
+        self.folder.write(picture, row.name, {"l2": float(number)})
+        return True
+
+    monkeypatch.setattr(FidelityEvaluation, "_fit", fit)
+    store, recipe, out = HashStore(), load(evaluation, job="evaluate_fidelity"), tmp_path / "out"
+    teams = [Team({"accelerator": "cpu"}, rank, 2, store) for rank in range(2)]
+    both = [FidelityEvaluation(recipe, out, team, lambda line: None) for team in teams]
+    other = threading.Thread(target=both[1].run)
+    other.start()
+    both[0].run()
+    other.join(60)
+    assert sorted(fit[:2] for fit in fits) == sorted((p, r) for p in ("face", "other") for r in ("W+", "W", "chunks"))
+    assert {rank for _, _, rank in fits} == {0, 1} and len(lines(out)) == 6
 
 
 @pytest.mark.parametrize(
