@@ -1,4 +1,8 @@
-"""Soft edges, bumps and colours the face renderer draws with."""
+"""Soft edges, bumps and colours the face renderer draws with.
+
+They are most of its work, so they change their own intermediate results in place: large tensors then stay in the
+processor's cache.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,13 @@ from torch import Tensor
 
 def smoothstep(low: float | Tensor, high: float | Tensor, x: Tensor) -> Tensor:
     """0 below `low`, 1 above `high`, a cubic with flat ends between; falling where high < low."""
-    t = ((x - low) / (high - low)).clamp(0, 1)
-    return t * t * (3 - 2 * t)
+    return _flat_ends((x - low).mul_(1 / (high - low)))
+
+
+def _flat_ends(t: Tensor) -> Tensor:
+    """The cubic of `smoothstep` for t, which it overwrites."""
+    t.clamp_(0, 1)
+    return (-2 * t).add_(3).mul_(t).mul_(t)
 
 
 def edge(distance: Tensor, width: Tensor) -> Tensor:
@@ -19,18 +28,22 @@ def edge(distance: Tensor, width: Tensor) -> Tensor:
         distance: (n, h, w) in head units.
         width: (n, 1, 1) half the width of the soft edge, in head units.
     """
-    t = (0.5 - 0.5 * distance / width).clamp(0, 1)
-    return t * t * (3 - 2 * t)
+    return _flat_ends((distance / width).mul_(-0.5).add_(0.5))
 
 
 def bump(x: Tensor, y: Tensor) -> Tensor:
     """Nearly exp(-x^2 - y^2), but 0 from a distance of 2 on: exp itself crawls where it underflows."""
-    return (1 - 0.25 * (x * x + y * y)).clamp(min=0).square().square()
+    return torch.addcmul(x * x, y, y).mul_(-0.25).add_(1).clamp_(min=0).square_().square_()
 
 
 def ridge(x: Tensor) -> Tensor:
     """Nearly exp(-x^2), 0 from a distance of 2 on."""
-    return (1 - 0.25 * (x * x)).clamp(min=0).square().square()
+    return (x * x).mul_(-0.25).add_(1).clamp_(min=0).square_().square_()
+
+
+def power(x: Tensor, exponent: float) -> Tensor:
+    """x to a power, for x >= 0; several times quicker on a CPU than `torch.pow`, which also takes negative x."""
+    return x.clamp(min=1e-30).log_().mul_(exponent).exp_()
 
 
 def mix(a: Tensor, b: Tensor, amount: Tensor | float) -> Tensor:

@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from .procfaces_colour import bump, edge, ridge, smoothstep
+from .procfaces_colour import bump, edge, power, ridge, smoothstep
 from .procfaces_parameters import FaceParameters
+from .procfaces_window import Window, whole
 
 DEPTH = 0.80  # half the depth of the skull, in head units
 EYE_HEIGHT = 0.02
@@ -31,6 +32,8 @@ class Camera:
         base: head coordinates, (n, h, w) each, of the rays' points at depth 0.
         sample: (n, 1, 1) distance of neighbouring rays, in head units.
         fine: (n, 1, 1) half a pixel of the finished picture, in head units: what soft edges are measured by.
+        per_pixel: samples per pixel and side.
+        view: which samples of the picture these are.
     """
 
     rotation: Tensor
@@ -39,6 +42,8 @@ class Camera:
     base: tuple[Tensor, Tensor, Tensor]
     sample: Tensor
     fine: Tensor
+    per_pixel: int
+    view: Window
 
     def project(self, point: tuple[Tensor | float, ...]) -> tuple[Tensor, Tensor, Tensor]:
         """Camera coordinates, each (n, 1, 1), of a point in the head's coordinates."""
@@ -49,10 +54,17 @@ class Camera:
         x, y, z = (torch.addcmul(base, self.rotation[:, 2, i, None, None], z) for i, base in enumerate(self.base))
         return x, y, z
 
-    def rows(self, cut: slice) -> Camera:
-        """The rays of some rows only."""
-        base_x, base_y, base_z = (base[:, cut] for base in self.base)
-        return replace(self, x=self.x[:, cut], y=self.y[:, cut], base=(base_x, base_y, base_z))
+    def window(self, cut: Window) -> Camera:
+        """The rays of a window only, which must lie within `view`."""
+        x, y, *base = (cut.of(part, self.view).contiguous() for part in (self.x, self.y, *self.base))
+        return replace(self, x=x, y=y, base=(base[0], base[1], base[2]), view=cut)
+
+    def box(self, left: Tensor, right: Tensor, top: Tensor, bottom: Tensor) -> Window:
+        """The window of all rays of all pictures that run between camera coordinates (n, 1, 1)."""
+        step = max(1, self.x.shape[-1] // 128)
+        x, y = self.x[:, ::step, ::step], self.y[:, ::step, ::step]
+        found = Window.around((x > left) & (x < right) & (y > top) & (y < bottom), self.per_pixel, step)
+        return found.moved(self.view.top, self.view.left) & self.view
 
 
 @dataclass(frozen=True)
@@ -64,11 +76,14 @@ class Surface:
     z: Tensor
     cover: Tensor
     normal: tuple[Tensor, Tensor, Tensor]
+    view: Window
 
-    def rows(self, cut: slice) -> Surface:
-        """What the rays of some rows meet."""
-        nx, ny, nz = (part[:, cut] for part in self.normal)
-        return Surface(self.x[:, cut], self.y[:, cut], self.z[:, cut], self.cover[:, cut], (nx, ny, nz))
+    def window(self, cut: Window) -> Surface:
+        """What the rays of a window meet, which must lie within `view`."""
+        x, y, z, cover, *normal = (
+            cut.of(part, self.view).contiguous() for part in (self.x, self.y, self.z, self.cover, *self.normal)
+        )
+        return Surface(x, y, z, cover, (normal[0], normal[1], normal[2]), cut)
 
 
 def mouth_height(p: FaceParameters) -> Tensor:
@@ -119,7 +134,16 @@ def aligned_camera(p: FaceParameters, resolution: int, supersampling: int) -> Ca
     y = ey - right * down_x + below * down_y
     r = rotation[:, :, :, None, None]
     base = (r[:, 0, 0] * x + r[:, 1, 0] * y, r[:, 0, 1] * x + r[:, 1, 1] * y, r[:, 0, 2] * x + r[:, 1, 2] * y)
-    return Camera(rotation, x, y, base, span / size, 0.5 * span / resolution)
+    return Camera(rotation, x, y, base, span / size, 0.5 * span / resolution, supersampling, whole(x))
+
+
+def head_window(p: FaceParameters, camera: Camera, grow: float | Tensor = 1.0) -> Window:
+    """The window of the heads, grown at the crown by a factor (n, 1, 1): of the boxes round their ellipsoids."""
+    r = camera.rotation[:, :, :, None, None]
+    x = torch.hypot(p["head_width"] * grow * r[:, 0, 0], DEPTH * grow * r[:, 0, 2])
+    up, down = (torch.hypot(high * r[:, 1, 1], DEPTH * grow * r[:, 1, 2]) for high in (1.02 * grow, p["chin_length"]))
+    margin = 0.03  # what cheeks add
+    return camera.box(-x - margin, x + margin, -up - margin, down + margin)
 
 
 def _front(p: FaceParameters, y: Tensor, x: Tensor) -> Tensor:
@@ -132,8 +156,8 @@ def _profile(p: FaceParameters, y: Tensor) -> tuple[Tensor, Tensor]:
     """Half-width of the head at height y, and what its height leaves of the ellipsoid's equation."""
     low = (y / p["chin_length"]).clamp(min=0)
     high = (-y / 1.02).clamp(min=0)
-    width = p["head_width"] * (1 - p["jaw_taper"] * low.clamp(max=1.0).pow(1.6) - 0.03 * high * high)
-    return width, 1 - low.pow(2.5) - high.pow(2.6)
+    width = p["head_width"] * (1 - p["jaw_taper"] * power(low.clamp(max=1.0), 1.6) - 0.03 * high * high)
+    return width, 1 - low * low * low.sqrt() - power(high, 2.6)
 
 
 def _relief(p: FaceParameters, x: Tensor, y: Tensor) -> Tensor:
@@ -171,7 +195,7 @@ def meet_head(p: FaceParameters, camera: Camera, *, steps: int = 4, relief_of: R
         relief = new if step < 2 else 0.5 * (relief + new)
         depth, inside = _meet_ellipsoid(p, camera, y, relief, 1.0)
     x, y, z = camera.to_head(depth)
-    return Surface(x, y, z, _cover(inside, camera), normals(depth, camera.sample))
+    return Surface(x, y, z, _cover(inside, camera), normals(depth, camera.sample), camera.view)
 
 
 def meet_shell(p: FaceParameters, camera: Camera, thick: Tensor, ends: Tensor) -> Surface:
@@ -188,13 +212,14 @@ def meet_shell(p: FaceParameters, camera: Camera, thick: Tensor, ends: Tensor) -
     for _ in range(3):
         _, y, _ = camera.to_head(depth)
         grow = 1.01 + thick * smoothstep(ends, ends - 0.85, y)
-        depth, inside = _meet_ellipsoid(p, camera, y, torch.zeros_like(depth), grow)
+        depth, inside = _meet_ellipsoid(p, camera, y, 0.0, grow)
     x, y, z = camera.to_head(depth)
-    return Surface(x / grow, y / grow, z / grow, _cover(inside, camera), normals(depth, camera.sample))
+    normal = normals(depth, camera.sample)
+    return Surface(x / grow, y / grow, z / grow, _cover(inside, camera), normal, camera.view)
 
 
 def _meet_ellipsoid(
-    p: FaceParameters, camera: Camera, y: Tensor, relief: Tensor, grow: float | Tensor
+    p: FaceParameters, camera: Camera, y: Tensor, relief: float | Tensor, grow: float | Tensor
 ) -> tuple[Tensor, Tensor]:
     """Depth (n, h, w) of the front crossing and the discriminant, positive where there is one."""
     r = camera.rotation[:, :, :, None, None]

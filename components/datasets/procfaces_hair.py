@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .procfaces_canvas import Canvas
 from .procfaces_colour import bump, edge, linear, mix, ramp, ridge, smoothstep
-from .procfaces_geometry import EYE_HEIGHT, Camera, Surface, meet_shell, mouth_height
+from .procfaces_geometry import EYE_HEIGHT, Camera, Surface, head_window, meet_shell, mouth_height
 from .procfaces_light import Light
 from .procfaces_parameters import FaceParameters
 
@@ -54,7 +54,8 @@ def paint_cap(canvas: Canvas, p: FaceParameters, camera: Camera, light: Light, c
     """Lays the hair on the skull; returns its shadow (n, h, w) on the face below the hairline."""
     length = smoothstep(0.0, 0.5, p["hair_length"])
     thick = 0.03 + (0.06 + 0.13 * p["hair_volume"]) * (0.55 + 0.45 * length) * (1 - 0.8 * p["baldness"])
-    shell = meet_shell(p, camera, thick, 0.20 + 0.95 * length)
+    around = head_window(p, camera, 1.01 + thick)
+    shell = meet_shell(p, camera.window(around), thick, 0.20 + 0.95 * length)
     x, y, z = shell.x, shell.y, shell.z
     below = y - _hairline(p, x, z)
     wave = 0.02 * p["hair_curl"] * torch.sin(26 * x + 18 * y)
@@ -64,8 +65,9 @@ def paint_cap(canvas: Canvas, p: FaceParameters, camera: Camera, light: Light, c
     across = (x - parting) / (0.30 + (1 - (y / 1.03) ** 2).clamp(min=0.02).sqrt()) * 1.1
     tone = _strands(across, y - 0.5 * z, p)
     line = ridge((x - parting) / 0.028) * smoothstep(-0.5, -0.75, y) * (1 - _parting_hidden(p))
-    canvas.lay(cover, hair_light(colour, tone * (1 - 0.45 * line), shell.normal, light, y), "hair")
-    return smoothstep(0.13, -0.02, below) * shell.cover
+    shown = hair_light(colour, tone * (1 - 0.45 * line), shell.normal, light, y)
+    canvas.window(around).lay(cover, shown, "hair")
+    return camera.view.spread(smoothstep(0.13, -0.02, below) * shell.cover, around)
 
 
 def _parting_hidden(p: FaceParameters) -> Tensor:
@@ -87,15 +89,20 @@ def paint_curtain(
     canvas: Canvas, p: FaceParameters, camera: Camera, light: Light, colour: Tensor, soft: Tensor
 ) -> None:
     """Lays long hair that hangs behind head, neck and shoulders."""
-    cx, cy, _ = camera.project((torch.zeros_like(p["yaw"]), 0.0, -0.22))
-    x, y = camera.x - cx, camera.y - cy
     length = p["hair_length"]
+    there = smoothstep(0.16, 0.24, length) * (1 - 0.6 * p["baldness"])
+    if not there.any():
+        return
+    cx, cy, _ = camera.project((torch.zeros_like(p["yaw"]), 0.0, -0.22))
+    reach, low = p["head_width"] + 0.05 + 0.05 + (0.11 + 0.13 * p["hair_volume"]) * length, 0.2 + 1.75 * length
+    around = camera.box(cx - reach, cx + reach, cy - 0.85, cy + low)
+    canvas, camera = canvas.window(around), camera.window(around)
+    x, y = camera.x - cx, camera.y - cy
     half = p["head_width"] + 0.02 + (0.06 + 0.13 * p["hair_volume"]) * length + 0.05 * smoothstep(0.0, 0.9, y) * length
     half = half + 0.03 * p["hair_curl"] * torch.sin(9 * y + 2 * torch.sign(x))
     round_top = torch.sqrt((1 - (y.clamp(max=0) / 1.05) ** 2).clamp(min=0))
     end = 0.05 + 1.75 * length + 0.03 * torch.sin(17 * x) + 0.05 * torch.sin(5 * x)
     shape = torch.maximum(torch.maximum(x.abs() - half * round_top, (y - end) * 0.7), -0.8 - y)
-    there = smoothstep(0.16, 0.24, length) * (1 - 0.6 * p["baldness"])
     tone = _strands(x * 1.1, y, p)
     nx = (x / half).clamp(-1, 1) * 0.75
     normal = (nx, torch.full_like(nx, -0.15), (1 - nx * nx).sqrt())

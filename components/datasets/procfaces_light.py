@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .procfaces_colour import bump, linear, mix, ramp, ridge, smoothstep
+from .procfaces_colour import bump, linear, mix, power, ramp, ridge, smoothstep
 from .procfaces_geometry import EYE_HEIGHT, Surface, mouth_height
 from .procfaces_parameters import FaceParameters
 
@@ -41,19 +41,20 @@ def lit(light: Light, normal: tuple[Tensor, Tensor, Tensor], wrap: tuple[float, 
     """Light (n, 3, h, w) that a matt surface returns, per unit of its albedo."""
     nx, ny, nz = normal
     facing = nx * light.x + ny * light.y + nz * light.z
-    diffuse = torch.stack([((facing + w) / (1 + w)).clamp(min=0) for w in wrap], dim=1)
+    reach = facing.new_tensor(wrap).reshape(1, 3, 1, 1)
+    diffuse = (facing[:, None] + reach).mul_(1 / (1 + reach)).clamp_(min=0)
     sky = (0.8 - 0.35 * ny)[:, None]
     fresnel = (1 - nz).clamp(min=0).pow(3) * (0.6 - nx * light.x.sign() * light.x.abs().sqrt()).clamp(min=0)
     fresnel = fresnel * (1 - ny).clamp(0, 1)  # no light comes from below
-    return light.key * diffuse + light.ambient * sky + light.rim * fresnel[:, None]
+    return diffuse.mul_(light.key).addcmul_(light.ambient, sky).addcmul_(light.rim, fresnel[:, None])
 
 
-def shine(light: Light, normal: tuple[Tensor, Tensor, Tensor], power: float) -> Tensor:
+def shine(light: Light, normal: tuple[Tensor, Tensor, Tensor], sharpness: float) -> Tensor:
     """Highlight (n, h, w) in [0, 1] for a viewer in front."""
     hx, hy, hz = light.x, light.y, light.z + 1
     length = torch.rsqrt(hx * hx + hy * hy + hz * hz)
     nx, ny, nz = normal
-    return ((nx * hx + ny * hy + nz * hz) * length).clamp(min=0).pow(power)
+    return power((nx * hx + ny * hy + nz * hz) * length, sharpness)
 
 
 def skin_colour(p: FaceParameters) -> Tensor:

@@ -87,7 +87,7 @@ class FaceParameters:
 
     def __getitem__(self, name: str) -> Tensor:
         """The parameter of that name as (n, 1, 1), ready to broadcast over pictures."""
-        return self.values[:, _INDEX[name], None, None]
+        return self.values.narrow(1, _INDEX[name], 1)[..., None]
 
     def __len__(self) -> int:
         return self.values.shape[0]

@@ -27,7 +27,7 @@ def paint_glasses(canvas: Canvas, p: FaceParameters, camera: Camera, face: Surfa
     bridge = torch.maximum((y - EYE_HEIGHT + 0.02 - 0.35 * x * x).abs() - thick, side - 0.12)
     frame = edge(torch.minimum(ring.abs() - thick, bridge), soft)
     temple = torch.maximum((face.y - EYE_HEIGHT + 0.03).abs() - thick, 0.52 - face.x.abs())
-    arm = edge(temple, soft) * face.cover * smoothstep(-0.1, 0.1, face.z)
+    arm = camera.view.spread(edge(temple, soft) * face.cover * smoothstep(-0.1, 0.1, face.z), face.view)
     shade = 0.10 + 0.10 * p["cloth_light"]
     dark = hue_colour(p["background_hue"], 0.25 * shade + 0.015, 0.5) * (0.5 + light.key)
     glare = smoothstep(0.06, -0.06, (dx + 0.7 * dy + 0.35).abs() - 0.16) * edge(ring, soft) * 0.16
@@ -39,14 +39,18 @@ def paint_ears(canvas: Canvas, p: FaceParameters, camera: Camera, light: Light, 
     """Lays both ears, flat ovals at the sides of the head, behind it."""
     for sign, name in ((-1.0, "l_ear"), (1.0, "r_ear")):
         cx, cy, _ = camera.project((sign * (p["head_width"] + 0.015), 0.15, -0.08))
-        turned = (0.085 - sign * 0.06 * torch.sin(p["yaw"])) * p["ear_size"]
-        dx, dy = (camera.x - cx) / turned, (camera.y - cy) / (0.205 * p["ear_size"])
+        turned, high = (0.085 - sign * 0.06 * torch.sin(p["yaw"])) * p["ear_size"], 0.205 * p["ear_size"]
+        wide, tall = (1.1 * half * (1 + soft / 0.11) for half in (turned, high))
+        around = camera.box(cx - wide, cx + wide, cy - tall, cy + tall)
+        rays = camera.window(around)
+        dx, dy = (rays.x - cx) / turned, (rays.y - cy) / high
         dx = dx + 0.25 * sign * dy
         reach = torch.sqrt(dx * dx + dy * dy + 1e-6)
         normal = _unit(0.45 * dx + sign * 0.25, 0.3 * dy, torch.full_like(dx, 0.8))
         fold = 1 - 0.38 * bump((dx + 0.15 * sign) / 0.45, dy / 0.55) - 0.15 * smoothstep(0.75, 1.0, reach)
         rosy = skin_colour(p) * dx.new_tensor([1.0, 0.84, 0.82]).reshape(1, 3, 1, 1)
-        canvas.lay(edge((reach - 1) * 0.11, soft), rosy * lit(light, normal) * fold[:, None], name)
+        shown = rosy * lit(light, normal) * fold[:, None]
+        canvas.window(around).lay(edge((reach - 1) * 0.11, soft), shown, name)
 
 
 def paint_neck(canvas: Canvas, p: FaceParameters, camera: Camera, light: Light, soft: Tensor) -> None:
@@ -78,11 +82,14 @@ def _lay_cloth(
     canvas.lay(edge(distance, soft), colour * lit(light, normal, (0.2, 0.2, 0.2)) * collar[:, None], "cloth")
 
 
-def paint_background(canvas: Canvas, p: FaceParameters, light: Light) -> None:
-    """Lays a gradient with a soft glow and, where it is cluttered, blurred shapes."""
-    _, h, w = canvas.left.shape
-    u = torch.linspace(-1, 1, w, device=canvas.left.device).reshape(1, 1, w)
-    v = torch.linspace(-1, 1, h, device=canvas.left.device).reshape(1, h, 1)
+def paint_background(canvas: Canvas, p: FaceParameters, light: Light, per_pixel: int) -> None:
+    """Lays a gradient with a soft glow and, where it is cluttered, blurred shapes.
+
+    The canvas has one sample a pixel, which serves here: at the middle of what were `per_pixel` ones a side.
+    """
+    size = canvas.left.shape[-1]
+    ticks = torch.linspace(-1, 1, size * per_pixel, device=canvas.left.device).reshape(size, per_pixel).mean(1)
+    u, v = ticks.reshape(1, 1, size), ticks.reshape(1, size, 1)
     busy = p["clutter"].abs() ** 2
     glow = 0.8 + 0.45 * bump((u - 0.4 * p["light_x"]) / 1.1, (v + 0.2) / 1.1) - 0.22 * v
     for i in range(4):
