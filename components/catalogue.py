@@ -30,6 +30,10 @@ CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
             "chunkygan.components.inverters.encoder_init:EncoderInit",
             "an encoder's codes as the start of every chunk, then any other inverter",
         ),
+        "hyperstyle": (
+            "chunkygan.components.inverters.hyperstyle:HyperStyle",
+            "changes of the generator's weights that a hypernetwork predicts in a few passes, around codes",
+        ),
         "optimization": (
             "chunkygan.components.inverters.optimization:Optimization",
             "fits the codes of all chunks together by gradient descent",

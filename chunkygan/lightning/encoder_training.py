@@ -201,12 +201,15 @@ class EncoderTraining(pl.LightningModule):
             optimizer.step()
 
     def configure_optimizers(self) -> Any:
-        """Adam; last layers divide their weights by the root of their inputs, and get so much larger steps."""
+        """AdamW, whose steps move the codes as far by every kind of layer, and Adam for the discriminator."""
         rate, steps = self.options.learning_rate, self.options.steps
+        top, spread = self.encoder.network.config.widths[-1], float(self.spread)
         groups: list[dict[str, Any]] = [{"params": []}]
         for name, value in self.encoder.network.named_parameters():
-            if is_last(name):
-                groups.append({"params": [value], "lr": rate * value.shape[1] ** 0.5})
+            if is_last(name):  # gives codes, in W's units, and divides its weights by the root of their number
+                groups.append({"params": [value], "lr": rate * spread * value.shape[1] ** 0.5})
+            elif value.ndim == 2:  # sees whole feature maps
+                groups.append({"params": [value], "lr": rate * top / value.shape[1]})
             else:
                 groups[0]["params"].append(value)
         optimizer = torch.optim.AdamW(groups, lr=rate, weight_decay=0.01)

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from chunkygan.build import create
-from chunkygan.components.inverters.start import converted_codes
-from chunkygan.drawing import composite
+from chunkygan.components.inverters.tuned_fit import beside, drawn, in_spaces, smallest_changes
 from chunkygan.errors import ProjectionError
 from chunkygan.interfaces import Generator, Inverter, MaskGenerator, Perceptual
 from chunkygan.lightning import fitting
@@ -20,9 +19,8 @@ from chunkygan.lightning.tuning import Pivot, Tuning, TuningSettings, seen_by
 from chunkygan.objective import l2
 from chunkygan.shapes import check_shape
 from chunkygan.signatures import Part
-from chunkygan.spaces import latent_spaces
-from chunkygan.types import Codes, Fit, Listener, Segments, Spec, WeightChanges
-from chunkygan.weight_changes import Packing, tuned
+from chunkygan.types import Fit, Listener, Segments, Spec, WeightChanges
+from chunkygan.weight_changes import tuned
 from chunkygan.wording import did_you_mean, known
 
 FRUGAL_PIXELS = 4_000_000  # chunks times pixels above which activations are not kept, as for `optimization`
@@ -104,14 +102,14 @@ class PivotalTuning(Inverter):
         if fit is None or self.runs_before:
             fit = self.before.project(
                 target, generator=generator, spaces=spaces, mask_generator=mask_generator, perceptual=perceptual,
-                start=start, seed=seed, listeners=listeners, state=_beside(state),
+                start=start, seed=seed, listeners=listeners, state=beside(state),
             )  # fmt: skip
-        fit = _in_spaces(fit, generator, spaces, mask_generator)
+        fit = in_spaces(fit, generator, spaces, mask_generator)
         pivot = Pivot(target, fit.codes, fit.segments, fit.noise, seen_by(fit.segments, self.chunks))
         settings = self._settings(fit.segments, perceptual.name)
         tuning = Tuning(pivot, tuned(generator, fit.weight_changes), generator, perceptual, settings, seed=seed)
         fitting.run(tuning, listeners=listeners, state=state, trainer=self.trainer)
-        if (left := _beside(state)) is not None:
+        if (left := beside(state)) is not None:
             left.unlink(missing_ok=True)
         changes = self._packed(tuning, generator, perceptual)
         history = tuple({name: float(value) for name, value in row.items()} for row in tuning.history)
@@ -122,58 +120,15 @@ class PivotalTuning(Inverter):
         frugal = float((segments.masks > 0).sum()) > FRUGAL_PIXELS
         return TuningSettings(**self.settings, stop_at=stop_at, frugal=frugal)  # type: ignore[arg-type]
 
-    @torch.no_grad()
     def _packed(self, tuning: Tuning, generator: Generator, perceptual: Perceptual) -> WeightChanges:
         """The smallest difference that keeps the share of the gain that is asked for."""
-        device = generator.w_avg.device
-        packing = Packing(generator.public_state_dict(), tuning.generator.to(device).public_state_dict())
-        if self.rank is not None:
-            return packing.at(self.rank)
 
         def loss(drawer: Generator) -> float:
-            image = _drawn(tuning.pivot, drawer)
+            image = drawn(tuning.pivot, drawer)
             goal = tuning.pivot.target.to(image)
             if tuning.pivot.seen is not None:
                 image = torch.lerp(goal, image, tuning.pivot.seen.to(image))
             weights = tuning.settings.weights
             return float(weights["perceptual"] * perceptual(image, goal) + weights["l2"] * l2(image, goal))
 
-        worst, best = loss(generator), loss(tuning.generator)
-        rank = 1
-        while rank < packing.largest_rank:
-            changes = packing.at(rank)
-            if loss(tuned(generator, changes)) <= best + (1 - self.keep) * max(worst - best, 0.0):
-                return changes
-            rank *= 2
-        return packing.at(None)
-
-
-def _drawn(pivot: Pivot, drawer: Generator) -> Tensor:
-    """(1, 3, h, w): what the codes draw with a generator."""
-    device = drawer.w_avg.device
-    spaces = latent_spaces(pivot.codes.spaces, drawer)
-    styles = [space.to_styles(code[None].to(device)) for space, code in zip(spaces, pivot.codes.values)]
-    static = None if pivot.segments.static is None else pivot.segments.static.to(device)
-    segments = Segments(pivot.segments.masks.to(device), pivot.segments.names, static)
-    noise = "const" if pivot.noise is None else [value.to(device) for value in pivot.noise]
-    return composite(drawer, styles, segments, pivot.target.to(device), noise=noise)  # type: ignore[arg-type]
-
-
-@torch.no_grad()
-def _in_spaces(fit: Fit, generator: Generator, specs: Sequence[Spec], mask_generator: MaskGenerator) -> Fit:
-    """The fit with its codes in these spaces; of other chunks, with the mask generator's."""
-    if fit.segments.names == mask_generator.names and [*map(dict, fit.codes.spaces)] == [*map(dict, specs)]:
-        return fit
-    codes = converted_codes(fit.codes, generator, latent_spaces(specs, generator), specs)
-    segments = fit.segments
-    if segments.names != mask_generator.names:
-        static = mask_generator.static()
-        segments = Segments(
-            mask_generator()[0].cpu(), mask_generator.names, None if static is None else static[0].cpu()
-        )
-    return replace(fit, codes=Codes(tuple(code.cpu() for code in codes), tuple(specs)), segments=segments)
-
-
-def _beside(state: Path | None) -> Path | None:
-    """Where the inverter before keeps its unfinished fit."""
-    return None if state is None else state.with_name(f"{state.stem}.before{state.suffix}")
+        return smallest_changes(generator, tuning.generator, loss, rank=self.rank, keep=self.keep)
