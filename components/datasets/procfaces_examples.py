@@ -29,8 +29,8 @@ CHUNKS: dict[str, tuple[str, ...]] = {
 PAINTED_WIDER = {"eyes": 5, "mouth": 5, "nose": 3}
 """Chunk -> side, in pixels at 128, of the brush that widens it: nobody paints along the lashes."""
 
-SHOWN = (112, 100, 104, 117, 122, 114, 111, 129)
-"""Which items of the test split ship."""
+SHOWN = {"face": ("test", (112, 100, 104, 117)), "hard": ("hard", (56, 39, 30, 27))}
+"""Beginning of the file names -> split, and which of its items ship: mask, hand, odd glasses, face paint."""
 
 
 def painted_labels(labels: Tensor) -> Tensor:
@@ -47,15 +47,18 @@ def painted_labels(labels: Tensor) -> Tensor:
     return merged
 
 
-def write_examples(folder: Path, *, resolution: int = 128, items: tuple[int, ...] = SHOWN) -> list[Path]:
-    """Writes ``face_01.png``, ``face_01_masks.png`` (indexed by `CHUNKS`) and so on; returns the pictures' paths."""
-    faces = ProcFaces(resolution, count=max(items) + 1, split="test")
-    drawn = faces.rendering(items)
-    labels, colours = painted_labels(drawn.labels), distinct_colours(len(CHUNKS))
+def write_examples(folder: Path, *, resolution: int = 128) -> list[Path]:
+    """Writes ``face_01.png``, ``face_01_masks.png`` (indexed by `CHUNKS`) and so on, and ``hard_01.png`` ... likewise.
+
+    Returns:
+        The pictures' paths.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / SIDECAR).write_text(yaml.safe_dump(dict(enumerate(CHUNKS)), sort_keys=False), encoding="utf-8")
-    paths = []
-    for i in range(len(items)):
-        paths.append(write_image(folder / f"face_{i + 1:02d}.png", drawn.image[i : i + 1]))
-        write_image(folder / f"face_{i + 1:02d}_masks.png", colour_labels(labels[i], colours))
+    colours, paths = distinct_colours(len(CHUNKS)), []
+    for name, (split, items) in SHOWN.items():
+        drawn = ProcFaces(resolution, count=max(items) + 1, split=split).rendering(items)
+        for i, labels in enumerate(painted_labels(drawn.labels)):
+            paths.append(write_image(folder / f"{name}_{i + 1:02d}.png", drawn.image[i : i + 1]))
+            write_image(folder / f"{name}_{i + 1:02d}_masks.png", colour_labels(labels, colours))
     return paths

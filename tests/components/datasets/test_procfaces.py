@@ -17,6 +17,7 @@ from chunkygan.components.datasets.procfaces_parameters import (
     parameters_from_normal,
 )
 from chunkygan.components.datasets.procfaces_render import render
+from chunkygan.components.datasets.procfaces_window import Window, pooled, whole
 from chunkygan.errors import ComponentError
 
 SIZE = 64
@@ -85,6 +86,36 @@ def test_other_resolutions_show_the_same_face():
     large = render(faces(2), 2 * SIZE).image
     small = render(faces(2), SIZE).image
     assert (torch.nn.functional.avg_pool2d(large, 2) - small).abs().mean() < 0.03
+
+
+def test_the_label_map_of_twice_the_resolution_agrees_with_this_one():
+    large, small = render(faces(2), 2 * SIZE), render(faces(2), SIZE)
+    shrunk = torch.nn.functional.avg_pool2d(large.masks, 2).argmax(1)
+    assert (shrunk == small.labels).float().mean() > 0.97
+
+
+def test_a_window_shows_its_part_of_what_another_shows():
+    picture = torch.arange(48.0).reshape(6, 8)
+    outer, inner = Window(1, 6, 2, 8), Window(2, 5, 3, 6)
+    part = outer.of(picture, whole(picture))
+    assert torch.equal(inner.of(part, outer), picture[2:5, 3:6])
+    back = whole(picture).spread(part, outer)
+    assert torch.equal(back[1:6, 2:8], part) and back.sum() == part.sum()
+    assert outer & Window(0, 3, 0, 4) == Window(1, 3, 2, 4)
+
+
+def test_a_window_holds_whole_pixels_and_all_that_is_wanted():
+    wanted = torch.zeros(2, 12, 12, dtype=torch.bool)
+    wanted[0, 3, 5] = wanted[1, 7, 6] = True
+    window = Window.around(wanted, multiple=2)
+    assert all(side % 2 == 0 for side in (window.top, window.bottom, window.left, window.right))
+    assert window.of(wanted, whole(wanted)).sum() == 2
+    assert Window.around(wanted & False, multiple=2) == Window(0, 0, 0, 0)
+
+
+def test_pooling_samples_is_their_mean():
+    samples = torch.rand(2, 3, 12, 6, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(pooled(samples, 3), torch.nn.functional.avg_pool2d(samples, 3))
 
 
 def test_a_smile_changes_little_outside_the_lower_face():
