@@ -262,15 +262,16 @@ EVALUATION = "job: evaluate_fidelity\ndomain: procfaces_128\nimages: {folder: x}
 
 def test_several_maps_are_filled_in_and_checked_like_recipes(write: Write) -> None:
     rows = load(write(EVALUATION + "rows: {a: {latent_space: w}}\n")).data["rows"]
-    assert rows == {"a": {"latent_space": {"name": "w"}, "chunks": False, "inverter": {}, "against": ""}}
+    filled = {"chunks": False, "inverter": {}, "against": "", "mask_generator": None}
+    assert rows == {"a": {"latent_space": {"name": "w"}, **filled}}
     path = write(EVALUATION + "rows: {a: {latent_space: {name: ww}, chunk: true}, b: {chunks: 3}, c: 3}\n")
     assert problems_of(path) == [
-        "rows.a.chunk: each of them has no such key; there are against, chunks, inverter, latent_space;"
-        " did you mean 'chunks'?",
+        "rows.a.chunk: each of them has no such key; there are against, chunks, inverter, latent_space,"
+        " mask_generator; did you mean 'chunks'?",
         "rows.a.latent_space.name: no latent_space 'ww'; there are s, w, w_plus; did you mean 'w'?",
         "rows.b.latent_space: is required by each of them",
         "rows.b.chunks: must be true or false; got 3",
-        "rows.c: must be a map of latent_space, chunks, inverter, against; got 3",
+        "rows.c: must be a map of latent_space, chunks, inverter, against, mask_generator; got 3",
     ]
 
 
