@@ -70,7 +70,8 @@ def _of_dataset(name: str, count: int, resolution: int, seed: int) -> Tensor:
 
 
 def _annotate(args: argparse.Namespace) -> None:
-    from chunkygan.annotations import read_classes, write_annotations
+    from chunkygan.annotation_labels import read_classes
+    from chunkygan.annotations import write_annotations
     from chunkygan.domain import load_domain
     from chunkygan.loading import load_generator
 
@@ -98,6 +99,9 @@ def _candidates(generator: Any, args: argparse.Namespace) -> tuple[Tensor, Tenso
     with torch.no_grad():
         if args.suggest:
             head = create("seg_head", {"name": "datasetgan_mlp", "weights": args.suggest}, generator=generator)
+            if len(head.classifiers) < 2:
+                raise RecipeError(f"--suggest: {args.suggest} is one classifier alone, which disagrees with nobody; "
+                                  "train an ensemble (seg_head.models)")  # fmt: skip
             doubts = []
             for batch in ws.split(1):
                 maps = generator.feature_stack(generator.styles(batch))

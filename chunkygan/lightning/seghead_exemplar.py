@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from chunkygan import signatures
-from chunkygan.annotations import read_annotations, read_classes, read_labels
+from chunkygan.annotation_labels import read_classes, read_labels
 from chunkygan.build import create
 from chunkygan.domain import LabelClass
 from chunkygan.errors import ImageError, RecipeError
 from chunkygan.images import fit_to, read_image
 from chunkygan.interfaces import Generator
+from chunkygan.lightning.seghead_folder import annotations_for
 from chunkygan.lightning.seghead_samples import Labelled, label_samples
 
 
@@ -65,9 +66,7 @@ def annotated(
     Args:
         name: of the picture, without its suffix; None: the first.
     """
-    found = read_annotations(annotations, size=generator.resolution, only=0 if name is None else name)
-    if found.ws.shape[1:] != (generator.num_ws, generator.w_dim):
-        raise RecipeError(f"training.exemplar: {annotations} was written for another generator")
+    found = annotations_for(generator, annotations, "training.exemplar", only=0 if name is None else name)
     return _exemplar(label_samples(generator, found.ws, found.labels), found.classes)
 
 

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from chunkygan.annotations import Annotations, read_annotations
 from chunkygan.build import create
 from chunkygan.errors import RecipeError
 from chunkygan.images import write_image
 from chunkygan.interfaces import Generator
 from chunkygan.labels import distinct_colours
 from chunkygan.lightning.seghead_exemplar import exemplar_of
+from chunkygan.lightning.seghead_folder import annotations_for
 from chunkygan.lightning.seghead_propagation import propagated, propagation_sheet
 from chunkygan.lightning.seghead_samples import Labelled, label_samples
 from chunkygan.sampling import sample_ws
@@ -73,21 +73,6 @@ def source_of(
     raise RecipeError(
         "training.annotations: name a folder of annotations, an exemplar, or a parser that labels samples"
     )
-
-
-def annotations_for(generator: Generator, folder: str, key: str) -> Annotations:
-    """What was painted in a folder, which was written for this generator.
-
-    Args:
-        key: of the recipe, which messages name.
-    """
-    found = read_annotations(folder, size=generator.resolution)
-    if found.ws.shape[1:] != (generator.num_ws, generator.w_dim):
-        raise RecipeError(
-            f"{key}: {folder} has codes of {tuple(found.ws.shape[1:])}, and this generator takes "
-            f"{(generator.num_ws, generator.w_dim)}; it was written for another generator"
-        )
-    return found
 
 
 def painted(generator: Generator, folder: str, samples: int, held_out: int) -> Source:
