@@ -32,6 +32,58 @@ def test_codes_are_those_of_the_peers_network(name, fixtures) -> None:
     assert float((codes - torch.from_numpy(numbers["out/codes"])).abs().max()) < 2e-5
 
 
+def formula(shape: tuple[int, ...], k: int) -> torch.Tensor:
+    """Numbers in [0, 1) that anybody can make again, in double precision."""
+    i = np.arange(int(np.prod(shape)), dtype=np.float64)
+    return torch.from_numpy(np.mod(np.sin(12.9898 * i + 78.233 * k) * 43758.5453, 1.0).reshape(shape))
+
+
+def filled(network: EncoderNetwork) -> EncoderNetwork:
+    """Weights by formula: k counts the names in their order."""
+    state = network.state_dict()
+    for k, name in enumerate(sorted(name for name in state if not name.endswith("num_batches_tracked"))):
+        value, found = state[name], formula(tuple(state[name].shape), k)
+        if name.endswith("linear.weight"):
+            found = (found - 0.5) * 12**0.5
+        elif value.ndim > 1:
+            found = (found - 0.5) * (24 / value[0].numel()) ** 0.5
+        elif name.endswith(("running_var", "weight")):
+            found = 0.5 + 0.5 * found
+        else:
+            found = 0.2 * (found - 0.5)
+        state[name] = found.float()
+    network.load_state_dict(state)
+    return network.eval()
+
+
+RESNET: dict = {"body": "resnet", "units": (3, 4, 6, 3), "inputs": 6}
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "stage"),
+    [
+        ("e4e", {"head": "pyramid", "progressive": True}, 8),
+        ("e4e_stage3", {"head": "pyramid", "progressive": True}, 3),
+        ("resnet", {"head": "flat", **RESNET}, 8),
+        ("resnet_e4e", {"head": "flat", "progressive": True, **RESNET}, 8),
+        ("resnet_pyramid", {"head": "pyramid", **RESNET}, 8),
+    ],
+)
+def test_weights_by_formula_give_the_peers_codes(name, shape, stage, tests_data) -> None:
+    """tests/data/encoders_formula.npz holds codes alone: what the classes of omertov/encoder4editing (commit 99ea505;
+    Encoder4Editing) and yuval-alaluf/restyle-encoder (commit 5e80276; ResNetBackboneEncoder,
+    ResNetProgressiveBackboneEncoder, ResNetGradualStyleEncoder) give for 8 rows, widths 4, 6, 8, 16 put in place of
+    64 to 512, squeeze-and-excite by 2, weights and picture by this formula.
+    """
+    config = EncoderConfig(rows=8, style_dim=16, widths=(4, 6, 8, 16), reduction=2, **shape)
+    network = filled(EncoderNetwork(config))
+    network.stage = stage
+    seen = formula((1, 6, 256, 256), 1000).float() * 2 - 1
+    with np.load(tests_data / "encoders_formula.npz", allow_pickle=False) as file, torch.no_grad():
+        expected, codes = torch.from_numpy(file[name]), network(seen[:, : config.inputs])
+    assert float((codes - expected).abs().max()) < 2e-5 * float(expected.abs().max())
+
+
 def test_the_peers_numbers_come_through_a_checkpoint_of_its_layout(fixtures, tmp_path) -> None:
     from chunkygan.components.generators.stylegan2 import StyleGAN2
 
