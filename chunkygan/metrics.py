@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import chunkygan._torchvision  # noqa: F401  (before torchmetrics imports torchvision)
+import chunkygan._torchmetrics  # noqa: F401  (before torchmetrics comes by itself)
 
 # isort: split
 import torch

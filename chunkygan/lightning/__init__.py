@@ -1,5 +1,3 @@
 """Thin Lightning modules, one a job, and their callbacks."""
 
-from chunkygan._torchvision import ensure_importable
-
-ensure_importable()  # before pytorch_lightning, which imports torchvision where it is installed
+import chunkygan._torchmetrics  # noqa: F401  (before pytorch_lightning imports torchmetrics)
