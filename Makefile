@@ -1,6 +1,7 @@
 # make demo    invert a shipped face chunk by chunk; creates the environment first if it is not there
 # make test    run the tests that need no GPU, browser or long time
 # make check   ruff, mypy and doctests
+# make bench   measure speed, memory and start-up, and keep them in docs/benchmarks (DEVICE=cuda on a GPU)
 # make gpu     everything that wants a GPU: its tests, the trainings, the benchmarks
 # make env     only the environment, in .venv (PYTHON=python3.12 picks the interpreter)
 
@@ -8,8 +9,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 DEMO_OUT ?= runs/demo
+DEVICE ?= cpu
 
-.PHONY: demo test check gpu env clean
+.PHONY: demo test check bench gpu env clean
 
 env: $(STAMP)
 
@@ -33,6 +35,9 @@ check: $(STAMP)
 	ln -s $(CURDIR)/chunkygan/* $(CURDIR)/components $(CURDIR)/recipes build/types/chunkygan/
 	cd build/types && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/setup.cfg --cache-dir ../mypy_cache -p chunkygan
 	$(BIN)/python -m pytest -q tests/chunkygan/test_doctests.py
+
+bench: $(STAMP)
+	$(BIN)/chunkygan bench --standard --device $(DEVICE) --history docs/benchmarks
 
 # The trainings take over from the weights that ship and replace them where they are better; look at the sheets in
 # runs/gpu and read the cards in checkpoints/ again before committing.

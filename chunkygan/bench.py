@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
-import torch
-
-from chunkygan.bench_cases import Case, bench_of, chunk_fit, our_step, plain_step
-
-Way = tuple[str, Case]
-"""``"ours"`` or ``"plain"``, and the case."""
+from chunkygan import memory
+from chunkygan.bench_cases import Bench, Case, bench_of, chunk_fit, our_step, plain_step
+from chunkygan.bench_memory import Peak, peak_of_steps
+from chunkygan.types import Window
+from chunkygan.windows import Cover
 
 
 @dataclass(frozen=True)
@@ -26,15 +23,20 @@ class Result:
     Attributes:
         ours, plain: seconds a step.
         ours_global: seconds of a step with one code for the whole picture, by this project's fit.
+        plain_chunks: how many chunks the plain steps really drew; with fewer than there are, `plain` is what one and
+            two chunks tell of all, since the whole graph does not fit in memory.
         ours_memory, plain_memory: peak bytes that a step adds.
+        process_memory: peak bytes of a whole process that takes our steps.
     """
 
     case: Case
     ours: float
     plain: float
     ours_global: float
+    plain_chunks: int
     ours_memory: int | None = None
     plain_memory: int | None = None
+    process_memory: int | None = None
 
     @property
     def to_plain(self) -> float:
@@ -52,22 +54,60 @@ class Result:
         return {**asdict(self.case), **values, "to_plain": self.to_plain, "to_global": self.to_global}
 
 
-def measure(case: Case, perceptual: dict[str, Any], *, rounds: int, memory: bool) -> Result:
+def measure(case: Case, perceptual: dict[str, Any], *, rounds: int, peak: bool) -> Result:
     """Times the ways in turn, so that a machine that slows down slows all of them; the first round does not count."""
     bench = bench_of(case, perceptual)
-    ways: list[Callable[[], float]] = [our_step(case, bench), plain_step(case, bench), our_step(case.whole, bench)]
-    times: list[list[float]] = [[] for _ in ways]
-    for _ in range(rounds + 1):
-        for taken, step in zip(times, ways):
-            taken.append(_seconds(step, case.device))
-    ours, plain, whole = (statistics.median(taken[1:]) for taken in times)
-    peaks = [peak_memory(way, case, perceptual) for way in ("ours", "plain")] if memory else [None, None]
-    return Result(case, ours, plain, whole, *peaks)
+    plain = plain_counts(case, bench)
+    ways = [our_step(case, bench), our_step(case.whole, bench), *(plain_step(case, bench, n) for n in plain)]
+    ours, whole, *drawn = _medians(ways, rounds)
+    peaks = [Peak(None, None), Peak(None, None)]
+    if peak:
+        peaks[0] = peak_of_steps("ours", case, perceptual)
+        peaks[1] = peak_of_steps("plain", case, perceptual) if plain == [case.chunks] else peaks[1]
+    return Result(
+        case, ours, extended(plain, drawn, case.chunks), whole, plain[-1],
+        peaks[0].added, peaks[1].added, peaks[0].process,
+    )  # fmt: skip
 
 
-def lightning_overhead(case: Case, perceptual: dict[str, Any], *, steps: int) -> float:
-    """Seconds that Lightning adds to a step: whole steps in its loop, less the time inside `training_step`,
-    backward pass and update, which are timed in the same steps."""
+def plain_counts(case: Case, bench: Bench) -> list[int]:
+    """With how many chunks the plain way is timed: all of them, or one and two where all do not fit in memory."""
+    if case.chunks <= 2:
+        return [case.chunks]
+    whole = Window(0, 0, *bench.generator.resolution)
+    cover = Cover((whole,) * case.chunks, tuple(range(case.chunks)))
+    need, free = memory.step_bytes(bench.generator, cover, perceptual=bench.perceptual), memory.free_bytes(case.device)
+    fits = free is None or need.joint < memory.USABLE * free
+    return [case.chunks] if fits else [1, 2]
+
+
+def extended(counts: Sequence[int], seconds: Sequence[float], chunks: int) -> float:
+    """Seconds with so many chunks on the line through those of one or two numbers of them.
+
+    >>> extended([1, 2], [5.0, 8.0], 8)
+    26.0
+    """
+    if len(counts) == 1:
+        return seconds[0]
+    return seconds[0] + (chunks - counts[0]) * (seconds[1] - seconds[0]) / (counts[1] - counts[0])
+
+
+@dataclass(frozen=True)
+class Overhead:
+    """What Lightning adds to a step of a case, in seconds, and the seconds of the step without it."""
+
+    case: Case
+    added: float
+    step: float
+
+    def row(self) -> dict[str, Any]:
+        """Flat, for JSON."""
+        values = {"seconds_added": self.added, "seconds_step": self.step, "share": self.added / self.step}
+        return {**asdict(self.case), **values}
+
+
+def lightning_overhead(case: Case, perceptual: dict[str, Any], *, steps: int) -> Overhead:
+    """Whole steps in Lightning's loop, less the time inside `training_step`, backward pass and update of each."""
     from chunkygan.lightning import fitting
 
     fit = chunk_fit(case, bench_of(case, perceptual), steps)
@@ -81,56 +121,17 @@ def lightning_overhead(case: Case, perceptual: dict[str, Any], *, steps: int) ->
 
     fit.optimizer_step = timed  # type: ignore[method-assign]
     ends: list[float] = []
-    fitting.run(fit, listeners=[lambda _: ends.append(time.perf_counter())], trainer={"accelerator": case.device})
-    whole = [b - a for a, b in pairwise(ends)]
-    return statistics.median(whole) - statistics.median(inside[1:])
+    options = {"accelerator": "cpu" if case.device == "cpu" else "gpu", "devices": 1, "precision": case.precision}
+    fitting.run(fit, listeners=[lambda _: ends.append(time.perf_counter())], trainer=options)
+    added = [end - begin - own for (begin, end), own in zip(pairwise(ends), inside[1:])]
+    return Overhead(case, statistics.median(added), statistics.median(inside[1:]))
 
 
-def peak_memory(way: str, case: Case, perceptual: dict[str, Any]) -> int:
-    """Peak bytes that two steps add to a process of their own."""
-    code = f"from chunkygan import bench; bench._print_peak({way!r}, {asdict(case)!r}, {perceptual!r})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(done.stderr)
-    return int(done.stdout.split()[-1])
-
-
-def as_table(results: Sequence[Result]) -> str:
-    """Markdown."""
-    lines = [
-        "| px | chunks | masks | space | memory mode | s/step | of plain | in global steps | peak MiB | of plain |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for r in results:
-        case, peak, share = r.case, "", ""
-        if r.ours_memory and r.plain_memory:
-            peak, share = f"{r.ours_memory / 2**20:.0f}", f"{r.ours_memory / r.plain_memory:.2f}"
-        lines.append(
-            f"| {case.resolution} | {case.chunks} | {case.masks} | {case.space} | {case.memory} | {r.ours:.3f} "
-            f"| {r.to_plain:.2f} | {r.to_global:.2f} | {peak} | {share} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
-def _seconds(step: Callable[[], float], device: str) -> float:
-    began = time.perf_counter()
-    step()  # reads the loss, so a GPU has finished
-    return time.perf_counter() - began
-
-
-def _print_peak(way: str, case: dict[str, Any], perceptual: dict[str, Any]) -> None:
-    import resource
-
-    made = Case(**case)
-    bench = bench_of(made, perceptual)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    step = (our_step if way == "ours" else plain_step)(made, bench)
-    if made.device != "cpu":
-        torch.cuda.reset_peak_memory_stats()
-        before_cuda = torch.cuda.memory_allocated()
-    step()
-    step()
-    if made.device != "cpu":
-        print(torch.cuda.max_memory_allocated() - before_cuda)
-    else:
-        print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+def _medians(ways: Sequence[Callable[[], float]], rounds: int) -> list[float]:
+    times: list[list[float]] = [[] for _ in ways]
+    for _ in range(rounds + 1):
+        for taken, step in zip(times, ways):
+            began = time.perf_counter()
+            step()  # reads the loss, so a GPU has finished
+            taken.append(time.perf_counter() - began)
+    return [statistics.median(taken[1:]) for taken in times]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -43,6 +44,7 @@ class Case:
         space: registry name.
         device: ``"cpu"``, ``"cuda"``.
         memory: ``"joint"`` or ``"frugal"``.
+        precision: ``"32-true"`` or ``"bf16-mixed"``, of our steps; the plain ones are always in single precision.
     """
 
     resolution: int
@@ -51,11 +53,29 @@ class Case:
     space: str = "w_plus"
     device: str = "cpu"
     memory: str = "joint"
+    precision: str = "32-true"
 
     @property
     def whole(self) -> Case:
         """The same with one code for the whole picture."""
         return replace(self, chunks=1, masks="face")
+
+    def __str__(self) -> str:
+        more = [word for word, usual in ((self.memory, "joint"), (self.precision, "32-true")) if word != usual]
+        return " ".join([f"{self.resolution} px, {self.chunks} {self.masks}, {self.space}, {self.device}", *more])
+
+
+def standard(device: str) -> list[Case]:
+    """What `make bench` measures: minutes on two cores."""
+    small = [
+        Case(size, chunks, masks, device=device)
+        for size in (128, 256)
+        for chunks, masks in ((1, "face"), (4, "face"), (8, "face"), (12, "face"), (1, "small"), (4, "soft"))
+    ]
+    spaces = [Case(128, 8, space=space, device=device) for space in ("w", "s")]
+    half = [Case(256, 8, device=device, precision="bf16-mixed")]
+    large = [Case(1024, 8, device=device), Case(1024, 1, "small", device=device)]
+    return [*small, *spaces, *half, *large]
 
 
 @dataclass(frozen=True)
@@ -98,18 +118,24 @@ def masks_of(case: Case) -> MaskGenerator:
 
 
 def our_step(case: Case, bench: Bench) -> Callable[[], float]:
-    """A step of this project's fit, Adam's update included, without Lightning around it."""
+    """A step of this project's fit, its update included, without Lightning around it."""
     fit = chunk_fit(case, bench)
-    optimizer = torch.optim.Adam(fit.offsets, lr=0.01)
+    optimizer = fit.configure_optimizers()["optimizer"]
 
     def step() -> float:
         optimizer.zero_grad()
-        loss = fit.training_step(torch.zeros(()), 0)
+        with lowered(case):
+            loss = fit.training_step(torch.zeros(()), 0)
         loss.backward()
         optimizer.step()
         return float(loss.detach())
 
     return step
+
+
+def lowered(case: Case) -> torch.autocast:
+    """The precision of a case's steps, as the trainer sets it."""
+    return torch.autocast(case.device, torch.bfloat16, enabled=case.precision == "bf16-mixed")
 
 
 def chunk_fit(case: Case, bench: Bench, steps: int = 1000) -> ChunkFit:
@@ -127,12 +153,17 @@ def chunk_fit(case: Case, bench: Bench, steps: int = 1000) -> ChunkFit:
     return fit
 
 
-def plain_step(case: Case, bench: Bench) -> Callable[[], float]:
-    """The yardstick: a direct reading of Eq. 1 and 2. A full picture for every chunk, one graph, no windows."""
+def plain_step(case: Case, bench: Bench, chunks: int | None = None) -> Callable[[], float]:
+    """The yardstick: a direct reading of Eq. 1 and 2. A full picture for every chunk, one graph, no windows.
+
+    Args:
+        chunks: draw the first so many only; the time of the others follows from two numbers of chunks.
+    """
     masks = masks_of(case).to(case.device)
     soft, static = masks()[0], masks.static()
     space = latent_spaces([{"name": case.space}], bench.generator)[0]
-    codes = [space.mean().detach().clone().requires_grad_() for _ in masks.names]
+    codes = [space.mean().detach().clone().requires_grad_() for _ in masks.names[:chunks]]
+    soft = soft[:chunks]
     optimizer = torch.optim.Adam(codes, lr=0.01)
     with torch.no_grad():
         wanted = bench.perceptual.features(bench.target)
@@ -163,9 +194,14 @@ def _squares(case: Case) -> object:
 
 def _face(case: Case) -> Tensor:
     """(h, w) labels of a drawn face."""
+    classes, labels = _drawn_face()
+    place = {name: i for i, group in enumerate(FACE[case.chunks]) for name in group}
+    grouped = torch.tensor([place.get(name, 0) for name in classes])[labels].float()
+    return F.interpolate(grouped[None, None], size=(case.resolution,) * 2, mode="nearest")[0, 0].long()
+
+
+@cache
+def _drawn_face() -> tuple[tuple[str, ...], Tensor]:
+    """Class names of drawn faces, and (256, 256) labels of one."""
     dataset = create("dataset", {"name": "procfaces", "resolution": 256, "count": 1}, seed=3)
-    groups = FACE[case.chunks]
-    place = {name: i for i, group in enumerate(groups) for name in group}
-    table = torch.tensor([place.get(name, 0) for name in dataset.classes])
-    labels = table[dataset[0]["labels"].long()].float()
-    return F.interpolate(labels[None, None], size=(case.resolution,) * 2, mode="nearest")[0, 0].long()
+    return tuple(dataset.classes), dataset[0]["labels"].long()
