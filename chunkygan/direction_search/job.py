@@ -39,7 +39,8 @@ def train(
     identity: Mapping[str, Any] | None = None,
     attributes: list[str] | None = None,
     keep: list[str] | None = None,
-    samples: int = 4000,
+    along: dict[str, list[str]] | None = None,
+    samples: int = 10000,
     tried: int = 48,
     rows: list[int] | None = None,
     components: int = 8,
@@ -54,6 +55,7 @@ def train(
             ``unsupervised/*.safetensors`` (principal axes of W, closed-form directions).
         attributes: names of the classifier's; null: all.
         keep: attributes that every direction leaves as they are, itself apart; null: all the others.
+        along: attribute -> those that may change with it all the same, since they hardly come without it.
         samples: pictures that the classifier looks at.
         tried: codes on which directions are measured.
         rows: [first, last + 1] of the rows of W+ that directions move; null: those that serve each one best.
@@ -71,6 +73,8 @@ def train(
     judge = create("classifier", classifier).to(device)
     wanted = _known(attributes or list(judge.names), judge.names, "training.attributes")
     kept = _known(list(judge.names) if keep is None else keep, judge.names, "training.keep")
+    free = {name: _known(others, judge.names, f"training.along.{name}") for name, others in (along or {}).items()}
+    _known(list(free), judge.names, "training.along")
     ranges = row_ranges(drawer.num_ws) if rows is None else [_rows(rows, drawer)]
     ws = sample_ws(drawer, samples, seed=seed)
     person = None if identity is None else create("identity", identity).to(device)
@@ -81,7 +85,7 @@ def train(
     some, found = ws[:tried], []
     for name in wanted:
         index = judge.names.index(name)
-        others = [judge.names.index(other) for other in kept if other != name]
+        others = [judge.names.index(other) for other in kept if other not in (name, *free.get(name, ()))]
         vector = conditioned(normals, covariance, index, others).to(device)
         best = best_rows(reader, some, vector, index, ranges)
         found.append(measured(reader, some, name, vector, best, index))

@@ -174,6 +174,11 @@ def test_an_attribute_that_the_classifier_does_not_know_is_told(tmp_path) -> Non
             tmp_path, 0, generator={"name": "stylegan2", "resolution": 16, "channels": [4, 4, 4], "w_dim": 4},
             classifier={"name": "domain", "config": about}, attributes=["smiles"],
         )  # fmt: skip
+    with pytest.raises(RecipeError, match=r"training.along.age: .* no 'hair'"):
+        train(
+            tmp_path, 0, generator={"name": "stylegan2", "resolution": 16, "channels": [4, 4, 4], "w_dim": 4},
+            classifier={"name": "domain", "config": about}, along={"age": ["hair"]},
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize(
