@@ -190,7 +190,7 @@ def train(
         raise KeyboardInterrupt from interrupted
     path = _written(made, out_dir / "encoder.safetensors", generator)
     finished = create("encoder", _spec(encoder, path, iterations), generator=drawing.cpu())
-    _judge(finished, drawing, dataset, out_dir, seed, held_out, (lpips_net, identity_net))
+    _judge(finished, drawing, dataset, out_dir, seed, held_out, lpips_net, identity_net)
     return path
 
 
@@ -213,10 +213,13 @@ def _judge(
     out_dir: Path,
     seed: int,
     count: int,
-    networks: tuple[Perceptual | None, Identity | None],
+    perceptual: Perceptual | None,
+    identity: Identity | None,
 ) -> None:
     """Writes ``scores.txt`` and ``sheet.png``: pictures above what their codes draw."""
-    perceptual, identity = (None if network is None else network.cpu() for network in networks)
+    for network in (perceptual, identity):
+        if network is not None:
+            network.cpu()
     ws = mixed_codes(generator, count, mixing=0.0, seed=seed + 10_007)
     with torch.no_grad():
         shown = torch.cat([generator.synthesis(generator.styles(part)) for part in ws.split(SHOWN)])

@@ -88,7 +88,7 @@ class EncoderTraining(pl.LightningModule):
         self.automatic_optimization = False
         self.encoder, self.options, self.seed = encoder, options, seed
         self.cache, self.pairs = cache, pairs
-        self._held = {"generator": generator, "perceptual": perceptual, "identity": identity}  # no parts of this one
+        self._held: dict[str, Any] = {"generator": generator, "perceptual": perceptual, "identity": identity}
         self.step = 0
         self.last: dict[str, Tensor] = {}
         encoder.network.requires_grad_(True).to(memory_format=torch.channels_last)  # quicker

@@ -127,7 +127,7 @@ def resized(images: Tensor, side: int) -> Tensor:
 
 
 def _untrained(config: Mapping[str, Any]) -> EncoderNetwork:
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items()}
     try:
         shape = EncoderConfig(**values)
     except TypeError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -115,13 +116,12 @@ class HyperStyle(Inverter):
             changed.load_state_dict({**state, **moved})
             image = drawn(pivot, changed)
             history.append(losses(image))
-            preview = image.clamp(-1, 1).cpu()
+            tell = Step(
+                number + 1, self.iterations, history[-1], partial(image.clamp(-1, 1).cpu().clone),
+                partial(stopped.append, True), lambda: pivot.segments,
+            )  # fmt: skip
             for listener in listeners:
-                step = Step(
-                    number + 1, self.iterations, history[-1], lambda shown=preview: shown,
-                    lambda: stopped.append(True), lambda: pivot.segments,
-                )  # fmt: skip
-                listener(step)
+                listener(tell)
             if stopped:
                 break
         return changed, history
@@ -174,4 +174,4 @@ def _pooled(image: Tensor, like: Tensor) -> Tensor:
     """A picture averaged, or enlarged, to the size of another."""
     if image.shape[-1] < like.shape[-1]:
         return resized(image, max(like.shape[-2:]))
-    return F.adaptive_avg_pool2d(image, like.shape[-2:])
+    return F.adaptive_avg_pool2d(image, (like.shape[-2], like.shape[-1]))
