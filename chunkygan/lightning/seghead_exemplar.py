@@ -55,7 +55,7 @@ def exemplar_of(
     )
     if wrong:
         raise RecipeError(wrong)
-    return target(generator, perceptual=perceptual, seed=seed, **spec)  # type: ignore[operator]
+    return target(generator, perceptual=perceptual, seed=seed, **spec)
 
 
 def annotated(

@@ -134,7 +134,8 @@ class DatasetGanMlp(SegHead):
     @torch.no_grad()
     def absorb(self, mean: Tensor, scale: Tensor) -> None:
         for one in self.classifiers:
-            first = one.layers[0]  # type: ignore[union-attr,index]
+            first = one.layers[0]  # type: ignore[index]
+            assert isinstance(first, nn.Linear)
             first.weight.div_(scale.to(first.weight))
             first.bias.sub_(first.weight @ mean.to(first.weight))
 
