@@ -61,9 +61,10 @@ class ProcFaces(Dataset[dict[str, Tensor]]):
         split: "train", "test" or "hard", see `SPLITS`.
         z_dim: width of the latents the faces come from.
         supersampling: samples per pixel and side.
+        workers: processes that fill a folder of `cached` pictures; None: one a core.
 
     Raises:
-        ComponentError: no such split, or no items.
+        ComponentError: no such split, no items, or no worker.
     """
 
     def __init__(
@@ -74,13 +75,16 @@ class ProcFaces(Dataset[dict[str, Tensor]]):
         split: str = "train",
         z_dim: int = 64,
         supersampling: int = 2,
+        workers: int | None = None,
     ) -> None:
         if split not in SPLITS:
             raise ComponentError(f"split must be one of {', '.join(SPLITS)}; got {split!r}")
         if count < 1:
             raise ComponentError(f"count must be at least 1; got {count}")
+        if workers is not None and workers < 1:
+            raise ComponentError(f"workers must be at least 1; got {workers}")
         self.resolution, self.seed, self.count, self.split = resolution, seed, count, split
-        self.z_dim, self.supersampling = z_dim, supersampling
+        self.z_dim, self.supersampling, self.workers = z_dim, supersampling, workers
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from chunkygan.workers import in_order
 
 from .procfaces import ProcFaces
 from .procfaces_parameters import ATTRIBUTE_NAMES
@@ -41,10 +44,18 @@ class FaceCache:
         """How many items are there by now."""
         return int(self._done.read_text() or 0) if self._done.exists() else 0
 
-    def fill(self, until: int | None = None, at_once: int = 64) -> None:
-        """Draws what is missing of the first `until` items (None: all), a few at a time."""
-        for start in range(len(self), until or len(self.faces), at_once):
-            self._draw(range(start, min(start + at_once, until or len(self.faces))))
+    def fill(self, until: int | None = None, at_once: int = 32, *, workers: int | None = None) -> None:
+        """Draws what is missing of the first `until` items (None: all).
+
+        Args:
+            at_once: items a process draws before it asks for more; after each so many the folder is whole.
+            workers: processes that draw, None: as the data set says. The pictures are the same for any number.
+        """
+        end = len(self.faces) if until is None else until
+        parts = [range(start, min(start + at_once, end)) for start in range(len(self), end, at_once)]
+        workers = self.faces.workers if workers is None else workers
+        for items, drawn in zip(parts, in_order(functools.partial(_drawn, self.faces), parts, workers=workers)):
+            self._keep(items, drawn)
 
     def batch(self, indices: Tensor) -> dict[str, Tensor]:
         """`image` (n, 3, h, w) in [-1, 1], `labels` (n, h, w) int64, `z` and `attributes` of items."""
@@ -54,12 +65,9 @@ class FaceCache:
         z, attributes = torch.from_numpy(self.z[rows]), torch.from_numpy(self.attributes[rows])
         return {"image": image, "labels": labels, "z": z, "attributes": attributes}
 
-    def _draw(self, items: range) -> None:
-        drawn, rows = self.faces.rendering(items), slice(items.start, items.stop)
-        self.images[rows] = drawn.image.add(1).mul(127.5).round().byte().numpy()
-        self.labels[rows] = drawn.labels.byte().numpy()
-        self.z[rows] = self.faces.latents(items).numpy()
-        self.attributes[rows] = drawn.attributes.numpy()
+    def _keep(self, items: range, drawn: dict[str, np.ndarray]) -> None:
+        for name, values in drawn.items():
+            getattr(self, name)[items.start : items.stop] = values
         part = self._done.with_suffix(".part")
         part.write_text(str(items.stop))
         part.replace(self._done)  # whole, for whoever reads it meanwhile
@@ -68,3 +76,14 @@ class FaceCache:
         path = self.folder / f"{name}.bin"
         fresh = not path.exists() or path.stat().st_size != int(np.prod(shape)) * np.dtype(kind).itemsize
         return np.memmap(path, dtype=kind, mode="w+" if fresh else "r+", shape=shape)
+
+
+def _drawn(faces: ProcFaces, items: range) -> dict[str, np.ndarray]:
+    """What is kept of the items, by the names of the files."""
+    drawn = faces.rendering(items)
+    return {
+        "images": drawn.image.add(1).mul(127.5).round().byte().numpy(),
+        "labels": drawn.labels.byte().numpy(),
+        "z": faces.latents(items).numpy(),
+        "attributes": drawn.attributes.numpy(),
+    }

@@ -27,9 +27,10 @@ class ProcFacesPeople(ProcFaces):
         split: "train" or "test".
         z_dim: width of the latents the faces come from.
         supersampling: samples per pixel and side.
+        workers: processes that fill a folder of `cached` pictures; None: one a core.
 
     Raises:
-        ComponentError: no such split, or no items.
+        ComponentError: no such split, no items, or no worker.
     """
 
     def __init__(
@@ -41,8 +42,9 @@ class ProcFacesPeople(ProcFaces):
         split: str = "train",
         z_dim: int = 64,
         supersampling: int = 1,
+        workers: int | None = None,
     ) -> None:
-        super().__init__(resolution, seed, people * shots, split, z_dim, supersampling)
+        super().__init__(resolution, seed, people * shots, split, z_dim, supersampling, workers)
         self.people, self.shots = people, shots
 
     def person(self, indices: Tensor) -> Tensor:

@@ -33,6 +33,18 @@ def test_a_sheet_of_drawn_faces(tmp_path):
     assert Image.open(out).size == (128, 64)
 
 
+def test_a_sheet_by_several_processes_is_the_sheet_of_one(tmp_path):
+    words = ["sample", "--dataset", "procfaces", "--grid", "3x1", "--resolution", "32", "--out"]
+    for workers in ("1", "2"):
+        assert main([*words, str(tmp_path / f"{workers}.png"), "--workers", workers]) == 0
+    assert torch.equal(read_image(tmp_path / "1.png"), read_image(tmp_path / "2.png"))
+
+
+def test_no_workers_are_the_users_mistake(capsys):
+    assert main(["sample", "--dataset", "procfaces", "--workers", "0"]) == 2
+    assert "--workers: must be at least 1" in capsys.readouterr().err
+
+
 def test_a_grid_that_is_none_is_the_users_mistake(capsys):
     assert main(["sample", "--grid", "8 by 4"]) == 2
     assert "--grid" in capsys.readouterr().err

@@ -215,7 +215,7 @@ def test_no_latent_of_the_test_split_is_in_the_training_split():
     assert torch.cdist(train, test).min() > 1
 
 
-@pytest.mark.parametrize("wrong", [{"split": "validation"}, {"count": 0}])
+@pytest.mark.parametrize("wrong", [{"split": "validation"}, {"count": 0}, {"workers": 0}])
 def test_wrong_arguments_are_named(wrong):
     with pytest.raises(ComponentError, match=next(iter(wrong))):
         ProcFaces(32, **wrong)
@@ -243,3 +243,12 @@ def test_a_cache_is_filled_on_where_it_was_left(tmp_path):
     again.fill()
     assert len(again) == 4
     assert (again.images.reshape(4, -1).max(1) > 0).all()
+
+
+def test_several_processes_fill_a_cache_with_the_same_bits(tmp_path):
+    faces_of_seed = ProcFaces(32, count=24)
+    for workers in (1, 2):
+        faces_of_seed.cached(tmp_path / str(workers)).fill(at_once=8, workers=workers)
+    for file in sorted((tmp_path / "1").iterdir()):
+        assert file.read_bytes() == (tmp_path / "2" / file.name).read_bytes(), file.name
+    assert len(faces_of_seed.cached(tmp_path / "2")) == 24
