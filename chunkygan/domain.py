@@ -17,7 +17,7 @@ PARTS = ("generator", "perceptual", "identity", "classifier", "parser", "dataset
 ALIGNMENTS = ("ffhq",)
 """How `chunkygan.photo_alignment` can cut pictures out of photos."""
 
-_KEYS = ("title", "resolution", "classes", "directions", "alignment", *PARTS)
+_KEYS = ("title", "resolution", "classes", "directions", "seg_head", "alignment", *PARTS)
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Domain:
         parts: key of `PARTS` -> component spec, ``{"name": ..., argument: value}``; only those that the domain has.
         classes: of its label maps.
         directions: weights name or file of its directions; None where it has none.
+        seg_head: weights name or file of its generator's segmentation head; None where it has none.
         alignment: how its pictures are cut out of photos, ``ffhq``; None where photos are taken as they are.
         source: the file.
     """
@@ -49,6 +50,7 @@ class Domain:
     parts: dict[str, dict[str, Any]] = field(default_factory=dict)
     classes: tuple[LabelClass, ...] = ()
     directions: str | None = None
+    seg_head: str | None = None
     alignment: str | None = None
     source: str = ""
 
@@ -109,6 +111,7 @@ def load_domain(name: str) -> Domain:
         parts={key: data[key] for key in PARTS if data.get(key)},
         classes=tuple(LabelClass(c["name"], tuple(c["colour"])) for c in data.get("classes") or ()),
         directions=data.get("directions"),
+        seg_head=data.get("seg_head"),
         alignment=data.get("alignment"),
         source=str(path),
     )
@@ -140,8 +143,9 @@ def _problems(data: dict[str, Any]) -> list[str]:
         part = data.get(key)
         if part is not None and not (isinstance(part, dict) and isinstance(part.get("name"), str)):
             found.append(f"{key}: must be a component, {{name: ..., argument: value}}; got {part!r}")
-    if not isinstance(data.get("directions"), (str, type(None))):
-        found.append(f"directions: must be a name of the weights manifest, or a file; got {data['directions']!r}")
+    for key in ("directions", "seg_head"):
+        if not isinstance(data.get(key), (str, type(None))):
+            found.append(f"{key}: must be a name of the weights manifest, or a file; got {data[key]!r}")
     if data.get("alignment") not in (None, *ALIGNMENTS):
         found.append(f"alignment: must be {' or '.join(ALIGNMENTS)}, or left out; got {data['alignment']!r}")
     classes = data.get("classes")
