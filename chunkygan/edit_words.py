@@ -14,7 +14,7 @@ from chunkygan import registry
 from chunkygan.build import create
 from chunkygan.direction import Direction
 from chunkygan.directions import read_direction, read_directions
-from chunkygan.domain import domain_names, load_domain
+from chunkygan.domain import Domain, domain_names, load_domain
 from chunkygan.errors import ProjectionError
 from chunkygan.interfaces import Generator
 from chunkygan.moves import channel_direction
@@ -37,12 +37,14 @@ class EditWords:
         strengths: one, or those of a sweep.
         chunks: names; empty: all.
         rows: of W+; None: the direction's own.
+        refine: steps in which it is fitted to the picture; 0: none.
     """
 
     name: str
     strengths: tuple[float, ...]
     chunks: list[str] = field(default_factory=list)
     rows: tuple[int, int] | None = None
+    refine: int = 0
 
 
 def parse_edit(text: str, *, sweep: bool = False) -> EditWords:
@@ -101,7 +103,7 @@ def find_direction(
     if (channel := _CHANNEL.fullmatch(name)) is not None:
         return channel_direction(generator, [(int(channel[1]), int(channel[2]), 1.0)]), None
     file, _, part = name.partition("#")
-    path = _file(file, folders)
+    path = direction_file(file, folders)
     if path is not None:
         found = read_direction(path, name=part or None, w_dim=generator.w_dim, s_dim=sum(generator.style_dims))
         return _usable(found, digest)
@@ -148,13 +150,14 @@ def domain_directions(digest: str | None) -> list[str]:
     Args:
         digest: its sha256; without one, no domain is known.
     """
+    return [domain.directions for domain in domains_of(digest) if domain.directions]
+
+
+def domains_of(digest: str | None) -> list[Domain]:
+    """The domains whose generator has a weight file of this sha256; none for None."""
     known_files = {name: entry.sha256 for name, entry in manifest().items()}
     domains = [load_domain(name) for name in domain_names()]
-    return [
-        domain.directions
-        for domain in domains
-        if digest and domain.directions and known_files.get((domain.generator or {}).get("weights", "")) == digest
-    ]
+    return [d for d in domains if digest and known_files.get((d.generator or {}).get("weights", "")) == digest]
 
 
 def _finite(text: str) -> float:
@@ -164,7 +167,8 @@ def _finite(text: str) -> float:
     return value
 
 
-def _file(name: str, folders: Sequence[str]) -> Path | None:
+def direction_file(name: str, folders: Sequence[str] = ()) -> Path | None:
+    """The file that a name stands for, or that has it in one of the folders; None where there is none."""
     candidates = [Path(name)] if Path(name).suffix in SUFFIXES else []
     candidates += [Path(folder) / (name + suffix) for folder in folders for suffix in SUFFIXES]
     return next((path for path in candidates if path.is_file()), None)

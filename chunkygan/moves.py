@@ -111,6 +111,17 @@ def channel_direction(generator: Generator, channels: Sequence[tuple[int, int, f
     return direction
 
 
+def w_plus_direction(move: Move, generator: Generator) -> Tensor:
+    """(num_ws, w_dim): what a move of strength 1 adds to codes of W+, 0 in rows that are not moved; on the CPU.
+
+    Raises:
+        ProjectionError: a direction of S.
+    """
+    if not _is_of_w(tuple(move.direction.shape), generator):
+        raise ProjectionError(f"a direction of shape {tuple(move.direction.shape)} is none of W or W+")
+    return _rows_of(move, generator).cpu()
+
+
 @torch.no_grad()
 def standard_deviations(move: Move, generator: Generator) -> float:
     """How far a move goes, in standard deviations of the domain's codes along its direction; 0 where unknown."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 
@@ -14,9 +14,12 @@ from chunkygan.lightning.trainer import quiet_trainer, ticks
 from chunkygan.lightning.tuning import Tuning
 from chunkygan.types import Listener
 
+if TYPE_CHECKING:
+    from chunkygan.lightning.repainting import Repainting
+
 
 def run(
-    fit: ChunkFit | Tuning,
+    fit: ChunkFit | Tuning | Repainting,
     *,
     listeners: Sequence[Listener] = (),
     patience: int | None = None,
