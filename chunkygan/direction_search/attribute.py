@@ -14,7 +14,7 @@ from chunkygan.direction_search.response import Responder
 REACH = (-1.0, -0.5, 0.0, 0.5, 1.0)
 """Strengths at which a slope is measured."""
 
-ENOUGH = 0.5
+ENOUGH = 0.8
 """Rows are left out only where the others keep at least this share of the whole direction's effect."""
 
 

@@ -63,6 +63,9 @@ class ChunkFit(pl.LightningModule):
         for i, (code, space) in enumerate(zip(start, problem.spaces)):
             self.register_buffer(f"start_{i}", code.detach().clone())
             self.register_buffer(f"scale_{i}", space.scale().detach().clone())
+        # Dispersion is steep: with offsets of their own alone, Adam would slow down along what the chunks share, too.
+        shared = bool(settings.dispersion) and len(start) > 1 and len({type(space) for space in problem.spaces}) == 1
+        self.shared = nn.Parameter(torch.zeros_like(start[0])) if shared else None
         maps = list(noise) if noise is not None else problem.generator.noise_maps()
         fitted = noise is not None or settings.fit_noise
         self.noise = nn.ParameterList(
@@ -86,7 +89,8 @@ class ChunkFit(pl.LightningModule):
     def codes(self) -> list[Tensor]:
         """The chunks' codes, each ``code_shape`` of its space."""
         return [
-            self.get_buffer(f"start_{i}") + self.get_buffer(f"scale_{i}") * offset
+            self.get_buffer(f"start_{i}")
+            + self.get_buffer(f"scale_{i}") * (offset if self.shared is None else offset + self.shared)
             for i, offset in enumerate(self.offsets)
         ]
 
@@ -159,7 +163,7 @@ class ChunkFit(pl.LightningModule):
         if weights["l2"]:
             terms["l2"] = l2(image, view.target).sum()
         if weights["dispersion"]:
-            terms["dispersion"] = dispersion(self._comparable(codes, styles))
+            terms["dispersion"] = dispersion(self._comparable())
         if len(self.noise) and self.settings.fit_noise:
             terms["noise"] = noise_maps.correlation(self.noise)
         if weights["masks"] and self._moving():
@@ -175,7 +179,8 @@ class ChunkFit(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         s = self.settings
-        groups = [{"params": [*self.offsets, *(n for n in self.noise if n.requires_grad)], "lr": s.lr}]
+        shared = [] if self.shared is None else [self.shared]
+        groups = [{"params": [*self.offsets, *shared, *(n for n in self.noise if n.requires_grad)], "lr": s.lr}]
         if moving := [p for p in self.mask_generator.parameters() if p.requires_grad]:
             groups.append({"params": moving, "lr": s.mask_lr})
         optimizer = torch.optim.Adam(groups, betas=s.betas, fused=self.device.type in ("cpu", "cuda"))
@@ -213,10 +218,10 @@ class ChunkFit(pl.LightningModule):
         self.history = [{name: torch.tensor(value) for name, value in row.items()} for row in checkpoint["history"]]
         self._resting, self._covers = {}, {}
 
-    def _comparable(self, codes: Sequence[Tensor], styles: Styles) -> Tensor:
-        """(n_chunks, d) rows of one space: the chunks' own where they agree, S otherwise."""
-        kinds = {type(space) for space in self.problem.spaces}
-        return torch.stack([code.flatten() for code in codes]) if len(kinds) == 1 else torch.cat(styles, 1)
+    def _comparable(self) -> Tensor:
+        """(n_chunks, d) codes, without noise, as rows of one space: the chunks' own where they agree, S otherwise."""
+        codes, kinds = self.codes(), {type(space) for space in self.problem.spaces}
+        return torch.stack([code.flatten() for code in codes]) if len(kinds) == 1 else torch.cat(self.styles(codes), 1)
 
     def _latent_noise(self) -> list[Tensor]:
         """Noise on the codes, a function of seed and step alone, so that a resumed fit draws the same."""

@@ -307,6 +307,13 @@ def test_mixed_precision_ends_near_single_precision(tiny, project, halves, targe
     assert miss[1] < 1.05 * miss[0]
 
 
+def test_chunks_that_are_held_together_fit_as_well_as_one_code(tiny, project, halves, target):
+    """A steep dispersion must not slow down what the chunks do together: they end where one code for both ends."""
+    one, held = project(Single((32, 32)), steps=60), project(halves, steps=60, dispersion=100.0)
+    miss = [float((drawn(tiny, fit, target) - target).square().mean()) for fit in (one, held)]
+    assert miss[1] < 1.1 * miss[0]
+
+
 def test_dispersion_keeps_codes_together(project, halves):
     apart, together = (project(halves, dispersion=weight) for weight in (0.0, 1.0))
 
