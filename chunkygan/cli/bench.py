@@ -39,6 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--peak", action="store_true", help="measure peak memory too, in processes of their own")
     parser.add_argument("--start-up", action="store_true", help="time --help, list and the first step of an inversion")
     parser.add_argument("--profile", action="store_true", help="say what a step of the first case spends its time on")
+    parser.add_argument("--head", action="store_true", help="measure a segmentation head beside its full stack instead")
     parser.add_argument("--perceptual", default="procfaces", metavar="NET", help="network of the distance")
     parser.add_argument("--weights", default="procfaces_128_perceptual", metavar="NAME_OR_FILE", help="its weights")
     parser.add_argument("--out", default="runs/bench.json", metavar="FILE", help="default: runs/bench.json")
@@ -47,6 +48,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     _check(args)
+    if args.head:
+        return _run_head(args)
 
     from chunkygan import bench, bench_memory, bench_profile, bench_report, bench_startup, bench_tables
     from chunkygan.files import write_json
@@ -76,6 +79,18 @@ def run(args: argparse.Namespace) -> None:
     print(bench_tables.as_tables(report))
     for file in [write_json(Path(args.out), report), *_kept(args, report)]:
         print(f"wrote {file}")
+
+
+def _run_head(args: argparse.Namespace) -> None:
+    from chunkygan.bench_head import as_table, measure_head
+    from chunkygan.files import write_json
+
+    results = []
+    for size in args.resolution:
+        print(f"measuring a head at {size} pixels", file=sys.stderr)
+        results.append(measure_head(size, rounds=args.rounds, memory=args.peak, device=args.device))
+    print(as_table(results))
+    print(f"wrote {write_json(Path(args.out), [result.row() for result in results])}")
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -55,3 +55,11 @@ def test_options_that_cannot_be_are_told_before_anything_is_measured(
 ) -> None:
     assert main(["bench", *options]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_head_is_measured_beside_its_full_stack(tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / "head.json"
+    assert main(["bench", "--head", "--resolution", "16", "--rounds", "1", "--out", str(out)]) == 0
+    (row,) = json.loads(out.read_text())
+    assert row["resolution"] == 16 and row["ours"] > 0 and row["plain"] > 0
+    assert "| 16 |" in capsys.readouterr().out
