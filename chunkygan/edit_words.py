@@ -6,16 +6,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from chunkygan import registry
 from chunkygan.build import create
+from chunkygan.checkpoint_files.flow_states import KIND
 from chunkygan.direction import Direction
 from chunkygan.directions import read_direction, read_directions
 from chunkygan.domain import Domain, domain_names, load_domain
 from chunkygan.errors import ProjectionError
+from chunkygan.flow_words import find_flow
 from chunkygan.interfaces import Generator
 from chunkygan.moves import channel_direction
 from chunkygan.weights import find, manifest
@@ -85,11 +88,11 @@ def parse_rows(text: str) -> tuple[int, int]:
 
 def find_direction(
     name: str, generator: Generator, folders: Sequence[str] = (), *, digest: str | None = None
-) -> tuple[Tensor, tuple[int, int] | None]:
+) -> tuple[Tensor | dict[str, Any], tuple[int, int] | None]:
     """A direction by its file or name, of the length that strength 1 is in its file, and the rows it is meant for.
 
     A name is looked for in the folders, as a file or in a file of several, and then among the directions that the
-    generator's domain brings.
+    generator's domain brings. For an attribute of a flow it is the spec of its edit, see `find_flow`.
 
     Args:
         name: see `EditWords`.
@@ -110,7 +113,7 @@ def find_direction(
     several = {d.name: d for d in _of_several(generator, folders, digest)}
     if name in several:
         return _usable(several[name], digest)
-    edits = [word for word in registry.names("edit") if word != "linear"]
+    edits = [word for word in registry.names("edit") if word not in ("linear", KIND)]
     if file in edits:
         edit = create("edit", file, generator=generator)
         if getattr(edit, "direction", None) is None:

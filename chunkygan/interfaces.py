@@ -315,6 +315,13 @@ class SegHead(nn.Module, ABC):
             models: only the first so many of the ensemble; None: all.
         """
 
+    def of_pixels(self, features: Sequence[Tensor], where: Tensor) -> Tensor:
+        """(models, n, len(classes), p): the logits of the pixels that are true in where, (h, w); differentiable.
+
+        A head that need not look at the other pixels overrides this.
+        """
+        return self(features, size=(where.shape[0], where.shape[1]))[..., where]
+
     def labels(self, features: Sequence[Tensor], *, size: tuple[int, int]) -> Tensor:
         """(n, h, w) index of every pixel's likeliest class by the mean of the models' logits."""
         return self(features, size=size).mean(0).argmax(1)
@@ -401,4 +408,8 @@ class Edit(ABC):
 
     @abstractmethod
     def apply(self, codes: Tensor, space: LatentSpace, strength: float) -> Tensor:
-        """Edited codes, ``(n, *code_shape)``."""
+        """Edited codes, ``(n, *code_shape)``, each of them whatever else is in the batch."""
+
+    def warning(self, strength: float) -> str | None:
+        """What to tell about a strength beyond the plausible range; None for nothing."""
+        return None

@@ -5,8 +5,12 @@
   chunkygan edit face.safetensors --grid smile.npy=-2:2:5 age.npy=-1:1:3
   chunkygan edit face.safetensors --edit glasses.npy=2 --chunk eyes --fill correction.png
   chunkygan edit face.safetensors --edit smile.npy=1.5 --chunk mouth --paste photo.jpg   photo.png, at full resolution
+  chunkygan edit face.safetensors --labels wide.png     the classes of its pixels, to be repainted in a paint program
+  chunkygan edit face.safetensors --repaint wide.png    the picture for what was painted, and a vector, wide.safetensors
+  chunkygan edit other.safetensors --edit runs/edit/face/wide.safetensors=1 --refine 20
 
---chunk and --rows belong to the edit, sweep or grid before them. The projection's own edits stay; --remove takes them.
+--chunk, --rows and --refine belong to the edit, sweep or grid before them. The projection's own edits stay; --remove
+takes them.
 """
 
 from __future__ import annotations
@@ -25,6 +29,9 @@ if TYPE_CHECKING:
     from chunkygan.edit_words import EditWords
     from chunkygan.interfaces import Blender, Generator
     from chunkygan.projection import Projection
+
+
+_MOVES = ("edit", "sweep", "grid")
 
 
 class _InOrder(argparse.Action):
@@ -48,6 +55,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--blend", metavar="BLENDER", help="put the edited chunks into the photo: alpha or poisson")
     parser.add_argument("--paste", metavar="PHOTO", help="put the edited chunks into the photo at its full resolution")
     parser.add_argument("--fill", metavar="MASK", help="grey picture: white is the hole, grey must match the photo")
+    parser.add_argument("--labels", metavar="FILE", help="write the classes of its pixels as a PNG, and stop")
+    parser.add_argument("--repaint", action=_InOrder, metavar="FILE", help="draw the picture that has these classes")
+    parser.add_argument("--refine", action=_InOrder, type=int, metavar="N", help="steps that fit the edit to it")
+    parser.add_argument("--steps", type=int, metavar="N", help="of --repaint; default: 60")
+    parser.add_argument("--head", metavar="FILE", help="segmentation head; default: that of the generator's domain")
     parser.add_argument("--generator", metavar="NAME_OR_FILE", help="draw with it instead of the projection's own")
     parser.add_argument("--out", default="runs/edit", metavar="DIR", help="default: runs/edit")
 
@@ -57,6 +69,10 @@ def run(args: argparse.Namespace) -> None:
     if args.video and not any(option == "sweep" for option, _ in words):
         raise ProjectionError("--video is of a sweep: add --sweep NAME=FROM:TO:COUNT")
     jobs = _jobs(args.projections, Path(args.out))
+    if len(jobs) > 1 and (args.labels or any(option == "repaint" for option, _ in words)):
+        raise ProjectionError(f"--labels and --repaint take one projection; there are {len(jobs)}")
+    if args.steps is not None and args.steps < 1:
+        raise ProjectionError(f"--steps must be 1 or more; got {args.steps}")
     if args.paste and len(jobs) > 1:
         raise ProjectionError(f"--paste takes one projection; there are {len(jobs)}")
 
@@ -81,24 +97,36 @@ def run(args: argparse.Namespace) -> None:
 
 def _edits(in_order: list[tuple[str, Any]]) -> list[tuple[str, list[EditWords]]]:
     """(edit, sweep or grid, its words), each with the chunks and rows that were said after it."""
-    from chunkygan.edit_words import parse_edit, parse_rows
+    from chunkygan.edit_words import EditWords, parse_edit, parse_rows
 
     found: list[tuple[str, list[EditWords]]] = []
     for option, value in in_order:
-        if option in ("edit", "sweep", "grid"):
+        if option in _MOVES:
             texts = value if option == "grid" else [value]
             found.append((option, [parse_edit(text, sweep=option != "edit") for text in texts]))
+        elif option == "repaint":
+            found.append((option, [EditWords(value, (1.0,))]))
+        elif found and option != "chunk" and found[-1][0] not in (("edit",) if option == "refine" else _MOVES):
+            raise ProjectionError(f"--{option} {value} does not go with --{found[-1][0]}")
         elif not found:
             raise ProjectionError(f"--{option} {value} belongs to an edit: put it after --edit, --sweep or --grid")
         else:
             for words in found[-1][1]:
                 if option == "chunk":
                     words.chunks.append(value)
+                elif option == "refine":
+                    words.refine = _positive(value)
                 else:
                     words.rows = parse_rows(value)
-    if sum(option != "edit" for option, _ in found) > 1:
+    if sum(option in ("sweep", "grid") for option, _ in found) > 1:
         raise ProjectionError("one --sweep or --grid at a time")
     return found
+
+
+def _positive(steps: int) -> int:
+    if steps < 1:
+        raise ProjectionError(f"--refine must be 1 or more steps; got {steps}")
+    return steps
 
 
 def _jobs(projections: list[str], out: Path) -> list[tuple[Path, Path]]:
@@ -127,6 +155,8 @@ def _edit(
     generator: Generator | None,
 ) -> None:
     """Edits one projection and writes its files."""
+    from chunkygan.cli.edit_repaint import refined, repainted, write_labels
+    from chunkygan.edit_words import direction_file
     from chunkygan.files import write_json
     from chunkygan.images import write_image
     from chunkygan.pasting import edited_chunks, seams
@@ -140,8 +170,15 @@ def _edit(
     for option, asked in words:
         if option == "edit":
             projection = _with(projection, asked[0], asked[0].strengths[0], args.directions)
+            if asked[0].refine:
+                file = direction_file(asked[0].name.partition("#")[0], args.directions)
+                projection = refined(projection, asked[0], args, file)
+        elif option == "repaint":
+            projection = repainted(projection, asked[0], args, folder)
+    if args.labels:
+        return write_labels(projection, Path(args.labels), args.head)
     folder.mkdir(parents=True, exist_ok=True)
-    several = next((item for item in words if item[0] != "edit"), None)
+    several = next((item for item in words if item[0] in ("sweep", "grid")), None)
     if several is not None:
         frames, columns = _swept(projection, several[1], args.directions, blender)
         write_image(folder / ("strip.png" if several[0] == "sweep" else "grid.png"), grid(frames, columns))

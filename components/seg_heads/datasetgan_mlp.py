@@ -54,18 +54,35 @@ class PixelClassifier(nn.Module):
         The first layer is linear, as is upsampling, so it is applied to every map at the map's own size; results of
         one size are added before they are upsampled.
         """
-        first, *others = self.layers
+        sums = self._first(maps)
+        x = self._bias() + sum(upsampled(drawn, size) for drawn in sums)
+        return self._others(x.flatten(2)).unflatten(2, size)
+
+    def of_pixels(self, maps: Sequence[Tensor], where: Tensor) -> Tensor:
+        """(n, classes, p): as `on_maps` at the pixels that are true in where, (h, w), and in time only of these."""
+        return self._others(self._bias()[..., 0] + sum(sampled(drawn, where) for drawn in self._first(maps)))
+
+    def _first(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """What the first layer makes of the maps, without its bias: one (n, first, h, w) for every size there is."""
+        first = self.layers[0]
         assert isinstance(first, nn.Linear)
         sums: dict[tuple[int, int], Tensor] = {}
         for part, weight in zip(maps, first.weight.split([m.shape[1] for m in maps], 1)):
             drawn = F.conv2d(part.to(weight), weight[:, :, None, None])
             own = (drawn.shape[2], drawn.shape[3])
             sums[own] = sums[own] + drawn if own in sums else drawn
-        x = first.bias[:, None, None] + sum(upsampled(drawn, size) for drawn in sums.values())
-        x = x.flatten(2)  # (n, c, h * w): batch norm of pixels takes no four dimensions
-        for layer in others:
+        return list(sums.values())
+
+    def _bias(self) -> Tensor:
+        first = self.layers[0]
+        assert isinstance(first, nn.Linear)
+        return first.bias[:, None, None]
+
+    def _others(self, x: Tensor) -> Tensor:
+        """The layers after the first, of (n, first, p): batch norm of pixels takes no four dimensions."""
+        for layer in list(self.layers)[1:]:
             x = F.conv1d(x, layer.weight[..., None], layer.bias) if isinstance(layer, nn.Linear) else layer(x)
-        return x.unflatten(2, size)
+        return x
 
 
 class DatasetGanMlp(SegHead):
@@ -131,6 +148,10 @@ class DatasetGanMlp(SegHead):
         used = list(self.classifiers)[:models]
         return torch.stack([one.on_maps(features, size) for one in used])  # type: ignore[operator]
 
+    def of_pixels(self, features: Sequence[Tensor], where: Tensor) -> Tensor:
+        self.check_widths([m.shape[1] for m in features])
+        return torch.stack([one.of_pixels(features, where) for one in self.classifiers])  # type: ignore[operator]
+
     @torch.no_grad()
     def absorb(self, mean: Tensor, scale: Tensor) -> None:
         for one in self.classifiers:
@@ -145,6 +166,16 @@ def upsampled(maps: Tensor, size: tuple[int, int]) -> Tensor:
     if tuple(maps.shape[-2:]) == tuple(size):
         return maps
     return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)
+
+
+def sampled(maps: Tensor, where: Tensor) -> Tensor:
+    """(n, c, p): what `upsampled` to the size of where, (h, w), gives at its true pixels, and nothing else of it."""
+    rows, columns = where.nonzero(as_tuple=True)
+    if tuple(maps.shape[-2:]) == tuple(where.shape):
+        return maps[..., rows, columns]
+    places = [(2 * at.to(maps) + 1) / n - 1 for at, n in ((columns, where.shape[1]), (rows, where.shape[0]))]
+    grid = torch.stack(places, -1).expand(len(maps), 1, -1, -1)  # (n, 1, p, 2), x before y
+    return F.grid_sample(maps, grid, mode="bilinear", padding_mode="border", align_corners=False)[:, :, 0]
 
 
 def _check(config: Mapping[str, Any]) -> None:

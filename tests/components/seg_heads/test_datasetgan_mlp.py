@@ -155,3 +155,17 @@ def test_a_head_that_was_trained_on_scaled_channels_reads_them_as_they_are(livel
     lively.absorb(mean, scale)
     for one, wanted in zip(lively.classifiers, expected):
         torch.testing.assert_close(one(pixels), wanted, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (48, 20), (8, 8)])
+def test_logits_of_single_pixels_are_those_of_the_whole_picture_there(tiny, lively, size):
+    codes = tiny.mapping(torch.randn(2, 16, generator=torch.Generator().manual_seed(5)))
+    maps = [m.requires_grad_() for m in tiny.feature_stack(tiny.styles(codes))]
+    where = torch.rand(size, generator=torch.Generator().manual_seed(6)) < 0.2
+    where[0, 0] = where[-1, -1] = True
+    whole, some = lively(maps, size=size)[..., where], lively.of_pixels(maps, where)
+    torch.testing.assert_close(some, whole, atol=1e-4, rtol=1e-4)
+    weights = torch.randn(whole.shape, generator=torch.Generator().manual_seed(7))
+    expected, found = (torch.autograd.grad((x * weights).sum(), maps, retain_graph=True) for x in (whole, some))
+    for a, b in zip(found, expected):
+        torch.testing.assert_close(a, b, atol=1e-3 * float(b.abs().max()), rtol=1e-3)
