@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from chunkygan.build import create
 from chunkygan.direction import Direction
 from chunkygan.direction_search.attribute import best_rows, measured, on_rows, row_ranges
 from chunkygan.direction_search.job import train
@@ -15,11 +16,14 @@ from chunkygan.direction_search.linear import closed_form, conditioned, principa
 from chunkygan.direction_search.response import Responder, most_specific, responder
 from chunkygan.directions import read_directions
 from chunkygan.directions_file import write_directions
+from chunkygan.domain import load_domain
 from chunkygan.edit_words import find_direction
 from chunkygan.errors import ProjectionError, RecipeError, WeightsError
 from chunkygan.generator_file import write_generator
+from chunkygan.loading import load_generator
+from chunkygan.sampling import sample_ws
 from chunkygan.tensor_files import read_safetensors, write_safetensors
-from chunkygan.weights import sha256
+from chunkygan.weights import find, sha256
 
 
 class Algebra:
@@ -197,3 +201,26 @@ def test_damaged_files_of_directions_are_told(tmp_path, change, said) -> None:
     write_safetensors(path, tensors, {**metadata, **change})
     with pytest.raises(WeightsError, match=said):
         read_directions(path, w_dim=4)
+
+
+def test_the_shipped_directions_are_found_by_name_for_the_shipped_generator_and_no_other() -> None:
+    generator = load_generator("procfaces_128")
+    digest = sha256(find("procfaces_128_generator"))
+    names = create("classifier", load_domain("procfaces_128").classifier).names
+    vectors = {name: find_direction(name, generator, digest=digest) for name in names}
+    assert all(vector.shape == (generator.w_dim,) for vector, _ in vectors.values())
+    with pytest.raises(ProjectionError, match="no direction 'smile'"):
+        find_direction("smile", generator)
+
+
+def test_shipped_directions_move_their_attribute_more_than_any_other() -> None:
+    """Four of them, at least twice as much, on codes that no search has seen."""
+    generator, domain = load_generator("procfaces_128"), load_domain("procfaces_128")
+    classifier = create("classifier", domain.classifier)
+    reader, _ = responder(generator, classifier, sample_ws(generator, 64, seed=77))
+    ws = sample_ws(generator, 12, seed=78)
+    for name in ("smile", "glasses", "yaw", "light_x"):
+        vector, rows = find_direction(name, generator, digest=sha256(find("procfaces_128_generator")))
+        slopes = reader.slopes(ws, on_rows(vector, rows or (0, generator.num_ws), generator.num_ws), (-1.0, 1.0))
+        own = slopes[classifier.names.index(name)]
+        assert 0.6 < own < 1.6 and own > 2 * slopes.abs().topk(2).values[1]
