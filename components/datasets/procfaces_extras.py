@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from .procfaces_canvas import Canvas
+from .procfaces_extras_glasses import paint_odd_arms, paint_odd_glasses, paint_patch
 from .procfaces_extras_hand import hand_shadow, paint_hand
 from .procfaces_extras_paint import paint_bindi, paint_face
-from .procfaces_extras_worn import hat_shadow, paint_hat, paint_mask, paint_odd_glasses, paint_patch
+from .procfaces_extras_worn import hat_shadow, paint_hat, paint_mask
 from .procfaces_geometry import Camera, Surface
 from .procfaces_light import Light
 from .procfaces_parameters import FaceParameters
@@ -36,9 +37,13 @@ class Extras:
     worn: Tensor
     look: Tensor
 
-    def split(self, size: int) -> list[Extras]:
-        """The same in parts of so many faces."""
-        return [Extras(*both) for both in zip(self.worn.split(size), self.look.split(size))]
+    def of(self, faces: Tensor) -> Extras:
+        """What some faces wear, by their numbers."""
+        return Extras(self.worn[faces], self.look[faces])
+
+    def alike(self) -> Tensor:
+        """The numbers of all faces, (n,), in an order in which those that wear the same are neighbours."""
+        return (self.worn @ (2.0 ** torch.arange(len(EXTRAS))).to(self.worn)).argsort(stable=True)
 
     def wears(self, name: str) -> Tensor | None:
         """(n, 1, 1) 1 where a face wears it; None where none does."""
@@ -84,11 +89,13 @@ def wear_in_front(
 
 
 def wear_under_hair(
-    canvas: Canvas, p: FaceParameters, extras: Extras, camera: Camera, light: Light, soft: Tensor
+    canvas: Canvas, p: FaceParameters, extras: Extras, camera: Camera, face: Surface, light: Light, soft: Tensor
 ) -> None:
-    """Lays what is under glasses and over the face: a face mask."""
+    """Lays what is under glasses and hair and over the face: a face mask, and the arms of odd glasses."""
+    if (worn := extras.wears("odd_glasses")) is not None:
+        paint_odd_arms(canvas, worn, extras.looks(), face, light, soft)
     if (worn := extras.wears("mask")) is not None:
-        paint_mask(canvas, p, worn, extras.looks(), camera, light, soft)
+        paint_mask(canvas, p, worn, extras.looks(), camera, face, light, soft)
 
 
 def shadow_of(p: FaceParameters, extras: Extras, camera: Camera, face: Surface, light: Light, shadow: Tensor) -> Tensor:

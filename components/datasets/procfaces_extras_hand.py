@@ -10,6 +10,7 @@ from .procfaces_colour import bump, edge, linear, mix, ridge, smoothstep
 from .procfaces_geometry import Camera, normals
 from .procfaces_light import Light, lit, shine, skin_colour
 from .procfaces_parameters import FaceParameters
+from .procfaces_window import Window, whole
 
 Looks = tuple[Tensor, ...]
 
@@ -73,6 +74,9 @@ def paint_hand(
 ) -> None:
     """Lays a hand on the cheek and the mouth, the back of it towards the viewer."""
     x, y = _placed(camera, looks)
+    around = Window.around((x > -0.57) & (x < 0.35) & (y > -0.77) & (worn > 0), camera.per_pixel)  # what limbs reach
+    canvas, camera = canvas.window(around), camera.window(around)
+    x, y = (around.of(part, whole(part)).contiguous() for part in (x, y))
     distance, height = _hand(x, y)
     normal = normals(1.15 * height, camera.sample)
     albedo = skin_colour(p)

@@ -20,7 +20,7 @@ def paint_bindi(albedo: Tensor, worn: Tensor, looks: Looks, face: Surface, soft:
     """Albedo with a mark between the brows: round to drop-shaped, sometimes ringed with gold."""
     drop, hue, ring, size = looks
     y = face.y - EYE_HEIGHT + 0.23
-    radius = 0.042 + 0.018 * size
+    radius = 0.056 + 0.022 * size
     narrow = radius * (1 - 0.45 * drop * smoothstep(0.0, -0.12, y))
     reach = torch.sqrt((face.x / narrow) ** 2 + (y / (radius * (1 + 0.7 * drop))) ** 2 + 1e-6)
     mark = edge((reach - 1) * radius, soft) * worn

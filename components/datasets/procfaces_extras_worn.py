@@ -1,4 +1,4 @@
-"""What is worn on a head: hats, face masks, odd glasses and eye patches."""
+"""Hats and face masks."""
 
 from __future__ import annotations
 
@@ -7,22 +7,19 @@ from torch import Tensor
 
 from .procfaces_canvas import Canvas
 from .procfaces_colour import bump, edge, hue_colour, linear, mix, ridge, smoothstep
-from .procfaces_geometry import EYE_HEIGHT, Camera, Surface, meet_head, meet_shell
-from .procfaces_light import Light, lit, shine
+from .procfaces_geometry import Camera, Surface, head_window, meet_head, meet_shell
+from .procfaces_hair import hair_thickness
+from .procfaces_light import Light, lit
 from .procfaces_parameters import FaceParameters
+from .procfaces_window import Window
 
 Looks = tuple[Tensor, ...]
 _CLOTH = (0.25, 0.25, 0.25)  # how far light wraps round woven things
+_MASK = (0.38, 1.0, 0.0, 1.0)  # share of the picture that a mask can touch: top, bottom, left, right
 
 
 def _rgb(like: Tensor, *srgb: float) -> Tensor:
     return like.new_tensor(linear(*srgb)).reshape(1, 3, 1, 1)
-
-
-def _hair_thickness(p: FaceParameters) -> Tensor:
-    """How much the hair adds at the crown, (n, 1, 1); what is worn over it adds more."""
-    length = smoothstep(0.0, 0.5, p["hair_length"])
-    return 0.03 + (0.06 + 0.13 * p["hair_volume"]) * (0.55 + 0.45 * length) * (1 - 0.8 * p["baldness"])
 
 
 def paint_hat(
@@ -31,12 +28,15 @@ def paint_hat(
     """Lays a knitted hat with a cuff, or one with a brim and a band."""
     kind, hue, shade, accent = looks
     brimmed = (kind > 0.5).to(worn.dtype)
-    thick = _hair_thickness(p) * 0.75 + 0.10
-    shell = meet_shell(p, camera, thick, torch.full_like(thick, 0.5))
-    wider = meet_shell(p, camera, thick + 0.035, torch.full_like(thick, 0.5))
+    thick = hair_thickness(p) * 0.75 + 0.10
+    around = head_window(p, camera, 1.045 + thick)
+    rays = camera.window(around)
+    shell = meet_shell(p, rays, thick, torch.full_like(thick, 0.5))
+    wider = meet_shell(p, rays, thick + 0.035, torch.full_like(thick, 0.5))
     colour = hue_colour(hue, 0.05 + 0.40 * shade, 0.6)
     second = hue_colour(accent, torch.full_like(accent, 0.35), 0.75)
     _lay_brim(canvas, p, worn * brimmed, thick, camera, light, colour, soft)
+    canvas = canvas.window(around)
     _lay_band(canvas, worn * brimmed, wider, light, 0.5 * second + 0.125 * colour, soft)
     _lay_cuff(canvas, worn * (1 - brimmed), wider, light, second, soft)
     line = -0.36 - 0.04 * shell.z
@@ -73,8 +73,10 @@ def _lay_brim(
 ) -> None:
     """A brim seen nearly edge-on, its front dipping towards the viewer."""
     cx, cy, _ = camera.project((torch.zeros_like(p["yaw"]), -0.40, 0.25))
-    x, y = camera.x - cx, camera.y - cy
     half = 1.02 + 0.5 * thick
+    around = camera.box(cx - half - 0.05, cx + half + 0.05, cy - 0.25, cy + 0.25)
+    canvas, camera = canvas.window(around), camera.window(around)
+    x, y = camera.x - cx, camera.y - cy
     q = (x / half).clamp(-1, 1)
     round_q = (1 - q * q).clamp(min=1e-4).sqrt()
     tilt = 0.5 + 1.4 * torch.sin(-p["pitch"])
@@ -101,10 +103,19 @@ def _mask_relief(p: FaceParameters, x: Tensor, y: Tensor) -> Tensor:
 
 
 def paint_mask(
-    canvas: Canvas, p: FaceParameters, worn: Tensor, looks: Looks, camera: Camera, light: Light, soft: Tensor
+    canvas: Canvas,
+    p: FaceParameters,
+    worn: Tensor,
+    looks: Looks,
+    camera: Camera,
+    face: Surface,
+    light: Light,
+    soft: Tensor,
 ) -> None:
-    """Lays a pleated face mask with ear loops."""
+    """Lays a pleated face mask, and its ear loops where they lie on the head's own surface, `face`."""
     kind, hue, shade, pattern = looks
+    around = head_window(p, camera, margin=0.14) & Window.of_shares(camera.x, camera.per_pixel, _MASK)
+    canvas, camera = canvas.window(around), camera.window(around)
     cloth = meet_head(p, camera, relief_of=_mask_relief)
     x, y, side = cloth.x, cloth.y, cloth.x.abs()
     top = 0.205 + 0.10 * smoothstep(0.05, 0.28, side) + 0.05 * smoothstep(0.3, 0.6, side)
@@ -122,62 +133,7 @@ def paint_mask(
     shown = albedo * lit(light, cloth.normal, _CLOTH) * folds[:, None]
     canvas.lay(edge(distance, soft) * cloth.cover * worn, shown, "cloth")
     loops = torch.minimum((y - 0.36 + 0.75 * (side - half)).abs(), (y - 0.66 + 1.15 * (side - half)).abs())
-    cord = edge(torch.maximum(loops - 0.012, half - side), soft) * cloth.cover * smoothstep(-0.35, -0.2, cloth.z)
+    skin = around.spread(face.cover, face.view)
+    cord = edge(torch.maximum(loops - 0.012, half - side), soft) * skin * smoothstep(-0.35, -0.2, cloth.z)
     pale = 0.4 * albedo + 0.6 * _rgb(x, 0.92, 0.92, 0.92)
     canvas.lay(0.9 * cord * worn, pale * lit(light, cloth.normal), "cloth")
-
-
-def paint_odd_glasses(
-    canvas: Canvas, p: FaceParameters, worn: Tensor, looks: Looks, camera: Camera, light: Light, soft: Tensor
-) -> None:
-    """Lays thick coloured glasses, one lens round and clear, the other angular, larger and dark."""
-    flip, hue, second, tint = looks
-    r = camera.rotation[:, :, :, None, None]
-    depth = (0.83 + 0.02 * p["cheeks"] - r[:, 0, 2] * camera.x - r[:, 1, 2] * camera.y) / r[:, 2, 2]
-    x, y, _ = camera.to_head(depth)
-    dark = (x * torch.where(flip < 0.5, -1.0, 1.0) > 0).to(x.dtype)  # which side each pixel is on
-    dx = (x.abs() - p["eye_spacing"] - 0.02) / mix(x.new_tensor(0.215), x.new_tensor(0.255), dark)
-    dy = (y - EYE_HEIGHT - 0.02) / mix(x.new_tensor(0.215), x.new_tensor(0.175), dark)
-    power = 2.0 + 6.0 * dark
-    reach = ((dx.abs() + 1e-4).pow(power) + (dy.abs() + 1e-4).pow(power)).pow(1 / power)
-    ring = (reach - 1) * 0.20
-    bridge = torch.maximum((y - EYE_HEIGHT + 0.03 - 0.3 * x * x).abs() - 0.022, x.abs() - 0.12)
-    frame = edge(torch.minimum(ring.abs() - 0.028, bridge), soft)
-    face = meet_head(p, camera)
-    arm = torch.maximum((face.y - EYE_HEIGHT + 0.03).abs() - 0.022, 0.50 - face.x.abs())
-    frame = torch.maximum(frame, edge(arm, soft) * face.cover * smoothstep(-0.1, 0.1, face.z)) * worn
-    round_colour = hue_colour(hue, torch.full_like(hue, 0.40), 0.85)
-    bright = mix(round_colour, hue_colour(second, torch.full_like(hue, 0.30), 0.85), dark[:, None])
-    round_edge = (0.75 + 0.45 * smoothstep(0.028, 0.0, (ring + 0.006).abs()))[:, None]
-    canvas.lay(frame, bright * (0.35 + 0.75 * light.key) * round_edge, "eye_g")
-    inside = edge(ring, soft) * worn
-    glare = smoothstep(0.10, -0.10, (dx + 0.8 * dy + 0.3).abs() - 0.2)
-    canvas.lay(inside * glare * (0.14 + 0.16 * dark), (0.95 * light.key + 0.1).expand(-1, -1, *x.shape[1:]), "eye_g")
-    glass = hue_colour(tint, 0.05 + 0.05 * smoothstep(-1.0, 1.0, dy), 0.8) * (0.4 + light.key)
-    canvas.lay(inside * (0.10 + 0.74 * dark), glass, "eye_g")
-
-
-def paint_patch(
-    canvas: Canvas, p: FaceParameters, worn: Tensor, looks: Looks, camera: Camera, light: Light, soft: Tensor
-) -> None:
-    """Lays a patch over one eye, and the strap that runs slantwise round the head."""
-    flip, hue, shade, shape = looks
-    sign = torch.where(flip < 0.5, -1.0, 1.0)
-    cover = meet_head(
-        p, camera, relief_of=lambda _, x, y: 0.03 + 0.10 * bump((x - sign * 0.30) / 0.25, (y - 0.03) / 0.25)
-    )
-    x, y = sign * cover.x - p["eye_spacing"] - 0.005, cover.y - EYE_HEIGHT - 0.015
-    flat_top = (-y / 0.15).clamp(min=0) ** 4
-    reach = torch.sqrt((x / (0.205 + 0.02 * shape)) ** 2 + (y.clamp(min=0) / 0.20) ** 2 + flat_top + 1e-6)
-    distance = (reach - 1) * 0.17
-    dyed = hue_colour(hue, torch.full_like(hue, 0.16), 0.7)
-    leather = mix(_rgb(x, 0.13, 0.11, 0.10), dyed, smoothstep(0.5, 0.7, shade)[:, None])
-    stitch = ridge((distance + 0.03) / 0.008) * smoothstep(-0.2, 0.4, torch.sin(42 * torch.atan2(y, x)))
-    gloss = 0.22 * shine(light, cover.normal, 14.0)[:, None] * light.key
-    shown = leather * lit(light, cover.normal, _CLOTH) * (1 + 1.2 * stitch)[:, None] + gloss
-    canvas.lay(edge(distance, soft) * cover.cover * worn, shown, "eye_g")
-    shell = meet_shell(p, camera, _hair_thickness(p) + 0.005, 0.20 + 0.95 * smoothstep(0.0, 0.5, p["hair_length"]))
-    across = sign * shell.x
-    line = EYE_HEIGHT - 0.12 + 0.36 * (across - 0.30) - 0.10 * across * across
-    strap = edge((shell.y - line).abs() - 0.024, soft) * shell.cover * smoothstep(0.0, 0.15, shell.z)
-    canvas.lay(strap * worn, leather * lit(light, shell.normal, _CLOTH) + 0.5 * gloss, "eye_g")

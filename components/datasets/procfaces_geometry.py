@@ -6,6 +6,7 @@ the same for a face that looks straight ahead; its centre is between the ears at
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -14,12 +15,15 @@ from torch import Tensor
 
 from .procfaces_colour import bump, edge, power, ridge, smoothstep
 from .procfaces_parameters import FaceParameters
-from .procfaces_window import Window, whole
+from .procfaces_window import Window, below, whole, within
 
 DEPTH = 0.80  # half the depth of the skull, in head units
 EYE_HEIGHT = 0.02
 _EYES_IN_PICTURE = -0.01  # of the picture's height, from its middle: where FFHQ's alignment puts them
 _EYES_TO_MOUTH = 0.222  # of the picture's height
+_INSET_AT = 128  # from this resolution on a head keeps its size; a smaller picture's coarse rays need a wider rim
+_CHEEKS = 0.03  # how far, in head units, they stand out of the smooth head's outline
+_SMOOTH = -0.25  # above this height nothing stands out of it
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Camera:
         base: head coordinates, (n, h, w) each, of the rays' points at depth 0.
         sample: (n, 1, 1) distance of neighbouring rays, in head units.
         fine: (n, 1, 1) half a pixel of the finished picture, in head units: what soft edges are measured by.
+        inset: (n, 1, 1) how far inside their outline surfaces end, in head units: the rim has no normal.
         per_pixel: samples per pixel and side.
         view: which samples of the picture these are.
     """
@@ -42,6 +47,7 @@ class Camera:
     base: tuple[Tensor, Tensor, Tensor]
     sample: Tensor
     fine: Tensor
+    inset: Tensor
     per_pixel: int
     view: Window
 
@@ -134,15 +140,21 @@ def aligned_camera(p: FaceParameters, resolution: int, supersampling: int) -> Ca
     y = ey - right * down_x + below * down_y
     r = rotation[:, :, :, None, None]
     base = (r[:, 0, 0] * x + r[:, 1, 0] * y, r[:, 0, 1] * x + r[:, 1, 1] * y, r[:, 0, 2] * x + r[:, 1, 2] * y)
-    return Camera(rotation, x, y, base, span / size, 0.5 * span / resolution, supersampling, whole(x))
+    inset = 1.25 * span / min(resolution, _INSET_AT)
+    return Camera(rotation, x, y, base, span / size, 0.5 * span / resolution, inset, supersampling, whole(x))
 
 
-def head_window(p: FaceParameters, camera: Camera, grow: float | Tensor = 1.0) -> Window:
-    """The window of the heads, grown at the crown by a factor (n, 1, 1): of the boxes round their ellipsoids."""
+def head_window(
+    p: FaceParameters, camera: Camera, grow: float | Tensor = 1.0, *, margin: float = _CHEEKS
+) -> Window:
+    """The window of the heads, grown at the crown by a factor (n, 1, 1): of the boxes round their ellipsoids.
+
+    Args:
+        margin: what stands out of them, in head units.
+    """
     r = camera.rotation[:, :, :, None, None]
     x = torch.hypot(p["head_width"] * grow * r[:, 0, 0], DEPTH * grow * r[:, 0, 2])
     up, down = (torch.hypot(high * r[:, 1, 1], DEPTH * grow * r[:, 1, 2]) for high in (1.02 * grow, p["chin_length"]))
-    margin = 0.03  # what cheeks add
     return camera.box(-x - margin, x + margin, -up - margin, down + margin)
 
 
@@ -162,12 +174,16 @@ def _profile(p: FaceParameters, y: Tensor) -> tuple[Tensor, Tensor]:
 
 def _relief(p: FaceParameters, x: Tensor, y: Tensor) -> Tensor:
     """How far (n, h, w) the features stand out of the smooth head, towards the front."""
+    return within(below(y, _SMOOTH), functools.partial(_features, p), x, y)
+
+
+def _features(p: FaceParameters, x: Tensor, y: Tensor) -> Tensor:
     side = x.abs()
     base = EYE_HEIGHT + p["nose_length"]
     width = p["nose_width"]
     down = smoothstep(EYE_HEIGHT - 0.12, base - 0.03, y)
     bridge = ridge(x / (width * (0.055 + 0.05 * down)))
-    out = bridge * (0.03 + 0.17 * down) * smoothstep(base + 0.07, base - 0.04, y) * smoothstep(-0.25, -0.05, y)
+    out = bridge * (0.03 + 0.17 * down) * smoothstep(base + 0.07, base - 0.04, y) * smoothstep(_SMOOTH, -0.05, y)
     out = out + 0.055 * bump((side - 0.095 * width) / 0.055, (y - base + 0.01) / 0.05)
     out = out - 0.075 * bump((side - p["eye_spacing"] + 0.02) / 0.19, (y - EYE_HEIGHT) / 0.13)
     out = out + 0.055 * bump((side - p["eye_spacing"]) / 0.12, (y - EYE_HEIGHT) / 0.09)
@@ -236,7 +252,7 @@ def _cover(inside: Tensor, camera: Camera) -> Tensor:
     """Soft coverage from a field that is positive inside: its value over its slope is a distance."""
     dy, dx = torch.gradient(inside, dim=(1, 2))
     slope = torch.sqrt(dx * dx + dy * dy + 1e-8) / camera.sample
-    return edge(2.5 * camera.fine - inside / slope, 1.2 * camera.fine)  # a little in: the rim has no normal
+    return edge(camera.inset - inside / slope, 1.2 * camera.fine)
 
 
 def normals(depth: Tensor, sample: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -10,6 +12,7 @@ from .procfaces_colour import bump, edge, linear, mix, ramp, ridge, smoothstep
 from .procfaces_geometry import EYE_HEIGHT, Camera, Surface, head_window, meet_shell, mouth_height
 from .procfaces_light import Light
 from .procfaces_parameters import FaceParameters
+from .procfaces_window import below, within
 
 _SHADES = [
     linear(0.09, 0.07, 0.07), linear(0.20, 0.13, 0.09), linear(0.36, 0.23, 0.14),
@@ -25,6 +28,12 @@ def hair_colour(p: FaceParameters) -> Tensor:
     )
     grey = shade.new_tensor(linear(0.80, 0.80, 0.81)).reshape(1, 3, 1, 1)
     return mix(mix(shade, red, 0.75 * p["hair_red"][:, None]), grey, 0.85 * p["hair_grey"][:, None])
+
+
+def hair_thickness(p: FaceParameters) -> Tensor:
+    """How much the hair adds to the head at the crown, (n, 1, 1)."""
+    length = smoothstep(0.0, 0.5, p["hair_length"])
+    return 0.03 + (0.06 + 0.13 * p["hair_volume"]) * (0.55 + 0.45 * length) * (1 - 0.8 * p["baldness"])
 
 
 def _strands(across: Tensor, along: Tensor, p: FaceParameters) -> Tensor:
@@ -52,8 +61,7 @@ def _hairline(p: FaceParameters, x: Tensor, z: Tensor) -> Tensor:
 
 def paint_cap(canvas: Canvas, p: FaceParameters, camera: Camera, light: Light, colour: Tensor, soft: Tensor) -> Tensor:
     """Lays the hair on the skull; returns its shadow (n, h, w) on the face below the hairline."""
-    length = smoothstep(0.0, 0.5, p["hair_length"])
-    thick = 0.03 + (0.06 + 0.13 * p["hair_volume"]) * (0.55 + 0.45 * length) * (1 - 0.8 * p["baldness"])
+    length, thick = smoothstep(0.0, 0.5, p["hair_length"]), hair_thickness(p)
     around = head_window(p, camera, 1.01 + thick)
     shell = meet_shell(p, camera.window(around), thick, 0.20 + 0.95 * length)
     x, y, z = shell.x, shell.y, shell.z
@@ -112,7 +120,11 @@ def paint_curtain(
 
 def beard_cover(p: FaceParameters, face: Surface) -> Tensor:
     """How much of the skin (n, h, w) beard and moustache hide."""
-    x, y, side, mouth = face.x, face.y, face.x.abs(), mouth_height(p)
+    return within(below(face.y, EYE_HEIGHT), functools.partial(_beard, p), face.x, face.y)
+
+
+def _beard(p: FaceParameters, x: Tensor, y: Tensor) -> Tensor:
+    side, mouth = x.abs(), mouth_height(p)
     line = mouth - 0.02 - 0.55 * (side - 0.28).clamp(min=0) - 1.3 * (side - 0.5).clamp(min=0)
     jaw = smoothstep(-0.03, 0.10, y - line) * smoothstep(0.15, 0.26, side + 0.9 * (y - mouth).clamp(min=0))
     chin = smoothstep(mouth + 0.09, mouth + 0.17, y) * smoothstep(0.42, 0.30, side)

@@ -10,6 +10,7 @@ from torch import Tensor
 from .procfaces_colour import bump, linear, mix, power, ramp, ridge, smoothstep
 from .procfaces_geometry import EYE_HEIGHT, Surface, mouth_height
 from .procfaces_parameters import FaceParameters
+from .procfaces_window import Window, below, within
 
 _SKIN = [linear(0.99, 0.84, 0.75), linear(0.90, 0.71, 0.59), linear(0.68, 0.49, 0.38), linear(0.42, 0.27, 0.19)]
 _WRAP = (0.55, 0.38, 0.30)  # red light travels furthest under skin, so shadows begin warm
@@ -72,15 +73,26 @@ def face_albedo(p: FaceParameters, face: Surface) -> Tensor:
     rosy = rosy + 0.35 * bump(x / 0.10, (y - base + 0.02) / 0.09) + 0.25 * bump((side - 0.72) / 0.2, (y - 0.1) / 0.3)
     redder = skin * skin.new_tensor([0.98, 0.72, 0.72]).reshape(1, 3, 1, 1)
     albedo = mix(skin, redder, rosy.clamp(0, 1)[:, None])
-    grain = torch.sin(37 * x + 11 * torch.sin(29 * y)) * torch.sin(41 * y + 13 * torch.sin(31 * x))
-    spots = smoothstep(0.35, 0.8, grain) * bump(side / 0.5, (y - 0.25) / 0.22) * p["freckles"]
+    spots = within(below(y, -0.19), _freckles, x, y) * p["freckles"]
     return albedo * (1 - 0.42 * spots[:, None] * skin.new_tensor([0.6, 0.9, 1.0]).reshape(1, 3, 1, 1))
+
+
+def _freckles(x: Tensor, y: Tensor) -> Tensor:
+    grain = torch.sin(37 * x + 11 * torch.sin(29 * y)) * torch.sin(41 * y + 13 * torch.sin(31 * x))
+    return smoothstep(0.35, 0.8, grain) * bump(x.abs() / 0.5, (y - 0.25) / 0.22)
 
 
 def face_shade(p: FaceParameters, face: Surface, light: Light) -> Tensor:
     """What hollows, folds and small shadows leave of the light: (n, h, w) in [0, 1]."""
-    x, y, side = face.x, face.y, face.x.abs()
-    base, mouth = EYE_HEIGHT + p["nose_length"], mouth_height(p)
+    x, y = face.x, face.y
+    shade = within(below(y, -0.22), lambda x, y: _hollow_shade(p, x, y, light) + _wrinkle_shade(p, x, y), x, y)
+    forehead = within(Window.around((y > -0.76) & (y < -0.18), 1), _forehead_lines, x, y)
+    return (1 - shade - p["wrinkles"] * forehead).clamp(0.15, 1)
+
+
+def _hollow_shade(p: FaceParameters, x: Tensor, y: Tensor, light: Light) -> Tensor:
+    """Sockets, what lies below nose, lip and chin, and the nose's shadow, (n, h, w)."""
+    side, base, mouth = x.abs(), EYE_HEIGHT + p["nose_length"], mouth_height(p)
     hollow = 0.30 * bump((side - p["eye_spacing"] + 0.06) / 0.17, (y - EYE_HEIGHT + 0.05) / 0.09)
     hollow = hollow + 0.25 * bump(x / (0.13 * p["nose_width"]), (y - base - 0.055) / 0.035)
     hollow = hollow + 0.25 * bump(x / 0.16, (y - mouth - 0.125) / 0.035)
@@ -89,15 +101,17 @@ def face_shade(p: FaceParameters, face: Surface, light: Light) -> Tensor:
     # the nose casts its shadow away from the key light
     away = x + light.x * 0.17
     beside = smoothstep(0.02, 0.12, -x * light.x.sign()) * light.x.abs()
-    hollow = hollow + 0.30 * beside * bump(away / 0.10, (y - base + 0.07) / 0.13)
-    return (1 - hollow - _wrinkle_shade(p, x, y)).clamp(0.15, 1)
+    return hollow + 0.30 * beside * bump(away / 0.10, (y - base + 0.07) / 0.13)
+
+
+def _forehead_lines(x: Tensor, y: Tensor) -> Tensor:
+    lines = smoothstep(0.3, 1.0, torch.sin(44 * (y + 0.12 * x * x)))
+    return 0.16 * lines * bump(x / 0.40, (y + 0.47) / 0.14)
 
 
 def _wrinkle_shade(p: FaceParameters, x: Tensor, y: Tensor) -> Tensor:
-    """Forehead lines, crow's feet and the folds beside the mouth, (n, h, w)."""
+    """Crow's feet, bags under the eyes and the folds beside the mouth, (n, h, w)."""
     side, base, mouth = x.abs(), EYE_HEIGHT + p["nose_length"], mouth_height(p)
-    lines = smoothstep(0.3, 1.0, torch.sin(44 * (y + 0.12 * x * x)))
-    forehead = 0.16 * lines * bump(x / 0.40, (y + 0.47) / 0.14)
     feet = smoothstep(0.2, 1.0, torch.sin(30 * (y - 0.02) / (0.25 + (side - 0.4).clamp(min=0))))
     feet = 0.20 * feet * bump((side - 0.545) / 0.06, (y - EYE_HEIGHT) / 0.10)
     along = (y - base) / (mouth - base + 0.05)
@@ -105,4 +119,4 @@ def _wrinkle_shade(p: FaceParameters, x: Tensor, y: Tensor) -> Tensor:
     fold = ridge(fold / 0.028) * smoothstep(-0.15, 0.2, along) * smoothstep(1.35, 0.8, along)
     bags = bump((side - p["eye_spacing"]) / 0.13, (y - EYE_HEIGHT - 0.125) / 0.022)
     creases = (0.30 * p["wrinkles"] + 0.13 * p["smile"].clamp(min=0)) * fold
-    return p["wrinkles"] * (forehead + feet + 0.22 * bags) + creases
+    return p["wrinkles"] * (feet + 0.22 * bags) + creases

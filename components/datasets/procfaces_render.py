@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -59,10 +58,14 @@ def render(
         extras: what the faces wear besides, n rows; None: nothing.
     """
     at_once = _AT_ONCE if p.values.device.type == "cpu" else 256
-    parts = p.values.split(at_once)
-    worn: Sequence[Extras | None] = [None] * len(parts) if extras is None else extras.split(at_once)
-    drawn = [_draw(FaceParameters(part), resolution, supersampling, on) for part, on in zip(parts, worn)]
-    image, masks = torch.cat([d[0] for d in drawn]), torch.cat([d[1] for d in drawn])
+    order = torch.arange(len(p)) if extras is None else extras.alike()  # a pass draws an extra for all of its faces
+    passes = [
+        _draw(FaceParameters(p.values[part]), resolution, supersampling, extras and extras.of(part))
+        for part in order.split(at_once)
+    ]
+    image, masks = (torch.cat(parts) for parts in zip(*passes))
+    if extras is not None:
+        image, masks = (drawn[order.argsort()] for drawn in (image, masks))
     labels = masks.max(dim=1).indices  # argmax of PyTorch takes four times as long
     return Rendering(image, labels, masks, p.attributes(), p.identity())
 
@@ -96,10 +99,9 @@ def _draw_head(
     rays = camera.window(around)
     face = meet_head(p, rays)
     paint_glasses(canvas.window(glasses), p, camera.window(glasses), face, light, soft)
-    if extras is not None:
-        wear_under_hair(canvas, p, extras, camera, light, soft)
     shadow = around.of(paint_cap(canvas, p, camera, light, hair, soft), camera.view)
     if extras is not None:
+        wear_under_hair(canvas, p, extras, camera, face, light, soft)
         shadow = shadow_of(p, extras, rays, face, light, shadow)
     received = lit(light, face.normal) * (face_shade(p, face, light) * (1 - 0.42 * shadow))[:, None]
     gloss = shine(light, face.normal, 22.0) * (1 - shadow)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -74,6 +75,17 @@ def _widened(places: list[int], step: int, multiple: int, size: int) -> tuple[in
 def whole(like: Tensor) -> Window:
     """The window that shows all of (..., h, w)."""
     return Window(0, like.shape[-2], 0, like.shape[-1])
+
+
+def below(y: Tensor, height: float) -> Window:
+    """The window of all samples that lie lower on the head than a height, from their heights y (n, h, w)."""
+    return Window.around(y > height, 1)
+
+
+def within(window: Window, compute: Callable[..., Tensor], *fields: Tensor) -> Tensor:
+    """What `compute` gives for the window's part of the fields (n, h, w), with zeros around it."""
+    view = whole(fields[0])
+    return view.spread(compute(*(window.of(field, view).contiguous() for field in fields)), window)
 
 
 def pooled(samples: Tensor, factor: int) -> Tensor:

@@ -88,6 +88,16 @@ def test_other_resolutions_show_the_same_face():
     assert (torch.nn.functional.avg_pool2d(large, 2) - small).abs().mean() < 0.03
 
 
+def test_a_large_picture_averaged_down_is_the_small_one_finely_sampled():
+    """The same rays, so that only soft edges differ, whose width is a pixel's; light is averaged, as the eye does."""
+    shown = ProcFaces(64, count=4, split="test").latents([2, 3])
+    large = render(parameters_from_latent(shown), 256, supersampling=1).image
+    small = render(parameters_from_latent(shown), 128, supersampling=2).image
+    light = torch.nn.functional.avg_pool2d(((large + 1) / 2) ** 2.2, 2)
+    difference = light ** (1 / 2.2) * 2 - 1 - small
+    assert (difference.abs().mean((1, 2, 3)) < 0.007).all(), difference.abs().mean((1, 2, 3))
+
+
 def test_the_label_map_of_twice_the_resolution_agrees_with_this_one():
     large, small = render(faces(2), 2 * SIZE), render(faces(2), SIZE)
     shrunk = torch.nn.functional.avg_pool2d(large.masks, 2).argmax(1)

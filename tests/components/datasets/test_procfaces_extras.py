@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 
@@ -81,6 +83,36 @@ def test_every_kind_is_worn_in_turn_and_looks_follow_the_item():
     assert torch.equal(extras.worn.sum(0), torch.full((len(EXTRAS),), 2.0))
     assert torch.equal(extras_of([9], 0).look[0], extras.look[9])
     assert not torch.equal(extras_of([9], 1).look, extras_of([9], 0).look)
+
+
+def test_faces_that_wear_the_same_are_drawn_together_and_given_back_in_their_order():
+    extras = extras_of(list(range(21)), 0)
+    kinds = extras.of(extras.alike()).worn.argmax(1).tolist()
+    assert sum(a != b for a, b in itertools.pairwise(kinds)) == len(EXTRAS) - 1
+    people = parameters_from_normal(torch.randn(9, COUNT, generator=torch.Generator().manual_seed(0)))
+    both = Extras(extras.worn[:9], extras.look[:9])
+    together = render(people, 32, extras=both).image
+    for i in (0, 5, 7):
+        alone = render(FaceParameters(people.values[i : i + 1]), 32, extras=both.of(torch.tensor([i]))).image[0]
+        torch.testing.assert_close(together[i], alone, atol=2e-4, rtol=0)
+
+
+def test_long_hair_hides_the_sides_of_a_mask_and_the_arms_of_glasses():
+    long = face().replace(hair_length=1.0, hair_volume=0.8, yaw=0.4)
+    hair = CLASSES.index("hair")
+    plain = render(long, SIZE).masks[0, hair]
+    for name in ("mask", "odd_glasses"):
+        worn = render(long, SIZE, extras=wearing(name)).masks[0, hair]
+        beside = torch.arange(SIZE) < 0.3 * SIZE  # of the head turned to the right, away from the middle of the face
+        assert (plain - worn)[:, beside].abs().max() < 0.02, name
+
+
+def test_no_ear_loop_hangs_beside_the_head():
+    turned = face().replace(hair_length=0.0, baldness=1.0, yaw=0.45)
+    plain, worn = (render(turned, SIZE, extras=extras).masks[0] for extras in (None, wearing("mask")))
+    beside = plain[CLASSES.index("background")] > 0.99
+    cloth = worn[CLASSES.index("cloth")] * beside
+    assert cloth[: SIZE * 3 // 5].sum() < 0.5
 
 
 def test_patches_and_odd_glasses_replace_the_faces_own_glasses():
