@@ -105,6 +105,8 @@ def find_direction(
     """
     if (channel := _CHANNEL.fullmatch(name)) is not None:
         return channel_direction(generator, [(int(channel[1]), int(channel[2]), 1.0)]), None
+    if (flow := find_flow(name, folders, digest=digest)) is not None:
+        return flow, None
     file, _, part = name.partition("#")
     path = direction_file(file, folders)
     if path is not None:

@@ -148,7 +148,12 @@ class Editor:
         return fitted
 
     def edit(
-        self, direction: Tensor, strength: float, *, rows: tuple[int, int] | None = None, name: str = "edit"
+        self,
+        direction: Tensor | Mapping[str, Any],
+        strength: float,
+        *,
+        rows: tuple[int, int] | None = None,
+        name: str = "edit",
     ) -> None:
         """Moves the layer's code; see `Projection.edit`.
 

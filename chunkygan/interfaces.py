@@ -408,7 +408,7 @@ class Edit(ABC):
 
     @abstractmethod
     def apply(self, codes: Tensor, space: LatentSpace, strength: float) -> Tensor:
-        """Edited codes, ``(n, *code_shape)``, each of them whatever else is in the batch."""
+        """Edited codes, ``(n, *code_shape)``."""
 
     def warning(self, strength: float) -> str | None:
         """What to tell about a strength beyond the plausible range; None for nothing."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -13,16 +13,25 @@ import torch
 from torch import Tensor
 
 from chunkygan.alignment import Alignment
+from chunkygan.component_edits import (
+    AnyEdit,
+    ComponentEdit,
+    added_styles,
+    check_edit,
+    component_edit,
+    edited_code,
+    warning_about,
+)
 from chunkygan.drawing import composite
 from chunkygan.errors import ProjectionError
 from chunkygan.interfaces import Generator, LatentSpace
-from chunkygan.moves import Move, check_move, moved_code, style_offsets, warning_of
+from chunkygan.moves import Move
 from chunkygan.spaces import latent_spaces
 from chunkygan.types import Codes, Noise, Segments, Styles, WeightChanges
 from chunkygan.weight_changes import tuned
 from chunkygan.wording import did_you_mean, known
 
-__all__ = ["Move", "Projection"]
+__all__ = ["ComponentEdit", "Move", "Projection"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,7 @@ class Projection:
     generator_sha256: str | None = None
     noise: tuple[Tensor, ...] | None = None
     mask_state: dict[str, Tensor] = field(default_factory=dict)
-    edits: tuple[Move, ...] = ()
+    edits: tuple[AnyEdit, ...] = ()
     metrics: dict[str, float] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
     weight_changes: WeightChanges | None = None
@@ -80,7 +89,7 @@ class Projection:
         codes = list(self.codes.values)
         for edit in self.edits:
             for i in edit.chunks:
-                codes[i] = moved_code(edit, codes[i], self.spaces[i])
+                codes[i] = edited_code(edit, codes[i], self.spaces[i])
         return codes
 
     @torch.no_grad()
@@ -90,7 +99,7 @@ class Projection:
         found = [space.to_styles(code[None].to(self._device)) for space, code in zip(self.spaces, codes)]
         for edit in self.edits:
             for i in edit.chunks:
-                if (offsets := style_offsets(edit, self.spaces[i])) is not None:
+                if (offsets := added_styles(edit, self.spaces[i])) is not None:
                     found[i] = [style + offset for style, offset in zip(found[i], offsets)]
         return found
 
@@ -110,7 +119,7 @@ class Projection:
 
     def edit(
         self,
-        direction: Tensor,
+        direction: Tensor | Mapping[str, Any],
         strength: float,
         chunk: str | Sequence[str] | None = None,
         *,
@@ -120,14 +129,19 @@ class Projection:
         """The projection with one more edit; warns where it goes beyond what the domain holds.
 
         Args:
-            direction, rows, name: see `Move`.
+            direction, rows, name: see `Move`; or, for a direction, the spec of a component of the kind `edit`,
+                ``{"name": "styleflow", "weights": ..., "changes": {"smile": 1.0}}``.
             strength: how far; 0 is the identity, bit for bit.
             chunk: name of the chunk to move, or several; None: all.
 
         Raises:
             ProjectionError: no such chunk or rows.
             ShapeError: the direction fits no space of a chunk.
+            ComponentError, WeightsError: a component that cannot be made.
         """
+        if isinstance(direction, Mapping):
+            made = component_edit(direction, float(strength), self.chunk_indices(chunk), rows, name)
+            return replace(self, edits=(*self.edits, self._checked(made)))
         move = Move(direction.detach().cpu(), float(strength), self.chunk_indices(chunk), rows, name)
         return replace(self, edits=(*self.edits, self._checked(move)))
 
@@ -137,7 +151,7 @@ class Projection:
         Args:
             index: of the edit in `edits`; negative from the end.
             chunk: chunks that it moves from now on; None: as before.
-            changes: any of `strength`, `direction`, `rows`, `name`, `enabled`.
+            changes: any of `strength`, `name`, `enabled`; of a linear edit `direction` and `rows`, of another `spec`.
 
         Raises:
             ProjectionError, ShapeError: as `edit`; or no such edit.
@@ -199,12 +213,12 @@ class Projection:
     def _noise(self) -> Noise:
         return "const" if self.noise is None else [value.to(self._device) for value in self.noise]
 
-    def _checked(self, move: Move) -> Move:
-        for i in move.chunks:
-            check_move(move, self.spaces[i])
-        if (warning := warning_of(move, self.generator)) is not None:
+    def _checked(self, edit: AnyEdit) -> AnyEdit:
+        for i in edit.chunks:
+            check_edit(edit, self.spaces[i])
+        if (warning := warning_about(edit, self.generator)) is not None:
             warnings.warn(warning, stacklevel=3)
-        return move
+        return edit
 
     def _place(self, index: int) -> int:
         if not -len(self.edits) <= index < len(self.edits):

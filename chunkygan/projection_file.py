@@ -12,6 +12,7 @@ from torch import Tensor
 
 from chunkygan.alignment import Alignment, alignment_from
 from chunkygan.build import create
+from chunkygan.component_edits import AnyEdit, ComponentEdit
 from chunkygan.errors import ImageError, ProjectionError, ShapeError
 from chunkygan.interfaces import Generator
 from chunkygan.loading import frozen
@@ -23,7 +24,7 @@ from chunkygan.types import Codes, Segments, WeightChanges
 from chunkygan.weights import find, read_safetensors, sha256, write_safetensors
 
 FORMAT = "chunkygan.projection"
-VERSION = 2  # 2: edits have rows, names and a switch; weight changes
+VERSION = 3  # 2: edits have rows, names and a switch; weight changes. 3: edits by components
 
 
 def save_projection(projection: Projection, path: str | os.PathLike[str]) -> None:
@@ -37,7 +38,7 @@ def save_projection(projection: Projection, path: str | os.PathLike[str]) -> Non
     tensors |= {f"code.{i}": code for i, code in enumerate(p.codes.values)}
     tensors |= {f"noise.{i}": value for i, value in enumerate(p.noise or ())}
     tensors |= {f"mask_state.{name}": value for name, value in p.mask_state.items()}
-    tensors |= {f"edit.{i}": edit.direction for i, edit in enumerate(p.edits)}
+    tensors |= {f"edit.{i}": edit.direction for i, edit in enumerate(p.edits) if isinstance(edit, Move)}
     tensors |= {f"weight.{name}": part for name, part in (p.weight_changes.parts if p.weight_changes else {}).items()}
     description = {
         "generator": {"spec": p.generator_spec, "sha256": p.generator_sha256},
@@ -102,7 +103,7 @@ def _assembled(description: dict[str, Any], tensors: dict[str, Tensor], generato
         noise=tuple(tensors[f"noise.{i}"] for i in range(count)) or None,
         mask_state={k.removeprefix("mask_state."): v for k, v in tensors.items() if k.startswith("mask_state.")},
         metrics=dict(description["metrics"]), recipe=dict(description["recipe"]),
-        edits=tuple(_move(tensors[f"edit.{i}"], edit) for i, edit in enumerate(description["edits"])),
+        edits=tuple(_edit(edit, f"edit.{i}", tensors) for i, edit in enumerate(description["edits"])),
         weight_changes=_weight_changes(tensors, description.get("weight_changes")),
         alignment=_alignment(description.get("alignment")),
     )  # fmt: skip
@@ -124,7 +125,7 @@ def _check(p: Projection) -> None:
     for edit in p.edits:
         if not all(isinstance(i, int) and 0 <= i < len(p.segments.names) for i in edit.chunks):
             raise ShapeError("an edit names a chunk that is not there")
-        for i in edit.chunks:
+        for i in edit.chunks if isinstance(edit, Move) else ():  # a component's weights are looked for when it acts
             check_move(edit, p.spaces[i])
 
 
@@ -135,7 +136,12 @@ def _alignment(value: dict[str, Any] | None) -> Alignment | None:
         raise ValueError(str(error)) from error
 
 
-def _described(edit: Move) -> dict[str, Any]:
+def _described(edit: AnyEdit) -> dict[str, Any]:
+    if isinstance(edit, ComponentEdit):
+        return {
+            "spec": dict(edit.spec), "strength": edit.strength, "chunks": list(edit.chunks), "name": edit.name,
+            "enabled": edit.enabled,
+        }  # fmt: skip
     rows = None if edit.rows is None else list(edit.rows)
     return {
         "strength": edit.strength, "chunks": list(edit.chunks), "rows": rows, "name": edit.name,
@@ -143,9 +149,16 @@ def _described(edit: Move) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _move(direction: Tensor, stored: dict[str, Any]) -> Move:
+def _edit(stored: dict[str, Any], key: str, tensors: dict[str, Tensor]) -> AnyEdit:
     """An edit; those of version 1 have neither rows nor name nor switch."""
-    rows = stored.get("rows")
+    if "spec" in stored:
+        spec = dict(stored["spec"])
+        if not isinstance(spec["name"], str):
+            raise ValueError("an edit's component has no name")
+        return ComponentEdit(
+            spec, float(stored["strength"]), tuple(stored["chunks"]), str(stored["name"]), bool(stored["enabled"])
+        )
+    direction, rows = tensors[key], stored.get("rows")
     return Move(
         direction, float(stored["strength"]), tuple(stored["chunks"]), None if rows is None else (rows[0], rows[1]),
         str(stored.get("name", "")), bool(stored.get("enabled", True)),

@@ -92,6 +92,10 @@ CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
     },
     "edit": {
         "linear": ("chunkygan.components.edits.linear:Linear", "a step along a direction, or along channels of S"),
+        "styleflow": (
+            "chunkygan.components.edits.styleflow:StyleFlow",
+            "attributes changed by a conditional flow, which bends with them",
+        ),
     },
     "dataset": {
         "folder": ("chunkygan.components.datasets.folder:Folder", "the pictures of a folder, cut and resized"),
