@@ -104,7 +104,9 @@ def repaint(
             "what is painted would change the rest of the picture more than it is worth; paint less, or weigh the rest "
             "less (RepaintSettings.perceptual, .l2)"
         )
-    edited = projection.edit(direction, 1.0, [projection.segments.names[i] for i in chunks], name=name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of how far it goes: the loss has looked at the picture
+        edited = projection.edit(direction, 1.0, [projection.segments.names[i] for i in chunks], name=name)
     seen, concerned = labels_of(edited, head), torch.cat([wanted[changed], before[changed]]).unique().tolist()
     vector = EditingVector(name, direction, region, tuple(head.classes[i] for i in concerned))
     reached = float((seen[changed] == wanted[changed]).float().mean())

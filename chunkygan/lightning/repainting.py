@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from chunkygan.component_edits import added_styles
 from chunkygan.compositing import keep_static
 from chunkygan.drawing import composite, cover_of_segments
 from chunkygan.head_labels import blended_logits_at
@@ -168,7 +167,8 @@ class Repainting(pl.LightningModule):
                 network.to(device)
         self._noise: Noise = "const" if p.noise is None else [value.to(device) for value in p.noise]
         self._codes = [code.to(device) for code in p.edited_codes()]
-        self._extra = [self._offsets(i) for i in range(len(self._codes))]
+        edited = p.edited_styles()
+        self._extra = self._added(edited)
         self._masks, self._label_masks = p.masks.to(device), reduced(p.masks, self._size).to(device)
         self._static = None if p.segments.static is None else p.segments.static.to(device)
         moved, others = list(self.problem.chunks), [i for i in range(len(p.masks)) if i not in self.problem.chunks]
@@ -181,29 +181,29 @@ class Repainting(pl.LightningModule):
         self._where = F.interpolate(region, shape, mode="nearest-exact")[0, 0].to(device) > 0
         labels = self.problem.labels[None, None].double()
         self._labels = F.interpolate(labels, shape, mode="nearest-exact")[0, 0].long().to(device)[self._where]
-        self._rest, self._rest_logits = self._of_others(others)
+        self._rest, self._rest_logits = self._of_others(others, edited)
         before = p.render().to(device)
         self._view: View = view_of(before, self.problem.perceptual, None, self.settings.perceptual_size)
         self._embedded = None if self.problem.identity is None else self.problem.identity.embed(before)
         self._prepared = True
 
-    def _of_others(self, others: Sequence[int]) -> tuple[Tensor, Tensor]:
+    def _of_others(self, others: Sequence[int], edited: Sequence[Styles]) -> tuple[Tensor, Tensor]:
         """The picture, (1, 3, h, w), and the region's logits, (n_classes, p), of the chunks that are not moved."""
         p, drawer, head = self.problem.projection, self.problem.projection.drawer, self.problem.head
         if not others:
             zero = self._masks.new_zeros(())
             return zero, zero
-        styles = [p.edited_styles()[i] for i in others]
+        styles = [edited[i] for i in others]
         own = Segments(self._masks[others], tuple(p.segments.names[i] for i in others), None)
         picture = composite(drawer, styles, own, p.target.to(self.device), noise=self._noise)
         masks = self._label_masks[others]
         return picture, blended_logits_at(drawer, styles, masks, head, self._where, noise=self._noise)
 
-    def _offsets(self, i: int) -> list[Styles]:
-        """What edits add to a chunk's styles that its space cannot hold."""
-        p = self.problem.projection
-        found = [added_styles(edit, p.spaces[i]) for edit in p.edits if i in edit.chunks]
-        return [offsets for offsets in found if offsets is not None]
+    def _added(self, edited: Sequence[Styles]) -> list[Styles]:
+        """What edits add to the chunks' styles beyond their codes, where spaces cannot hold it; 0 elsewhere."""
+        spaces = self.problem.projection.spaces
+        plain = [space.to_styles(code[None]) for space, code in zip(spaces, self._codes)]
+        return [[a - b for a, b in zip(with_edits, own)] for with_edits, own in zip(edited, plain)]
 
     def _styles(self) -> list[Styles]:
         """One a moved chunk: exactly what an edit of this direction at strength 1 makes of it."""
@@ -211,10 +211,7 @@ class Repainting(pl.LightningModule):
         spaces, made = self.problem.projection.spaces, []
         for i in self.problem.chunks:
             code = spaces[i].move(self._codes[i], spaces[i].direction(self.direction()), 1.0)
-            styles = spaces[i].to_styles(code[None])
-            for offsets in self._extra[i]:
-                styles = [style + offset for style, offset in zip(styles, offsets)]
-            made.append(styles)
+            made.append([style + more for style, more in zip(spaces[i].to_styles(code[None]), self._extra[i])])
         return made
 
     def _picture(self, styles: Sequence[Styles]) -> Tensor:

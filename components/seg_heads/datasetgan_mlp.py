@@ -54,35 +54,18 @@ class PixelClassifier(nn.Module):
         The first layer is linear, as is upsampling, so it is applied to every map at the map's own size; results of
         one size are added before they are upsampled.
         """
-        sums = self._first(maps)
-        x = self._bias() + sum(upsampled(drawn, size) for drawn in sums)
-        return self._others(x.flatten(2)).unflatten(2, size)
-
-    def of_pixels(self, maps: Sequence[Tensor], where: Tensor) -> Tensor:
-        """(n, classes, p): as `on_maps` at the pixels that are true in where, (h, w), and in time only of these."""
-        return self._others(self._bias()[..., 0] + sum(sampled(drawn, where) for drawn in self._first(maps)))
-
-    def _first(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        """What the first layer makes of the maps, without its bias: one (n, first, h, w) for every size there is."""
-        first = self.layers[0]
+        first, *others = self.layers
         assert isinstance(first, nn.Linear)
         sums: dict[tuple[int, int], Tensor] = {}
         for part, weight in zip(maps, first.weight.split([m.shape[1] for m in maps], 1)):
             drawn = F.conv2d(part.to(weight), weight[:, :, None, None])
             own = (drawn.shape[2], drawn.shape[3])
             sums[own] = sums[own] + drawn if own in sums else drawn
-        return list(sums.values())
-
-    def _bias(self) -> Tensor:
-        first = self.layers[0]
-        assert isinstance(first, nn.Linear)
-        return first.bias[:, None, None]
-
-    def _others(self, x: Tensor) -> Tensor:
-        """The layers after the first, of (n, first, p): batch norm of pixels takes no four dimensions."""
-        for layer in list(self.layers)[1:]:
+        x = first.bias[:, None, None] + sum(upsampled(drawn, size) for drawn in sums.values())
+        x = x.flatten(2)  # (n, c, h * w): batch norm of pixels takes no four dimensions
+        for layer in others:
             x = F.conv1d(x, layer.weight[..., None], layer.bias) if isinstance(layer, nn.Linear) else layer(x)
-        return x
+        return x.unflatten(2, size)
 
 
 class DatasetGanMlp(SegHead):
@@ -150,7 +133,9 @@ class DatasetGanMlp(SegHead):
 
     def of_pixels(self, features: Sequence[Tensor], where: Tensor) -> Tensor:
         self.check_widths([m.shape[1] for m in features])
-        return torch.stack([one.of_pixels(features, where) for one in self.classifiers])  # type: ignore[operator]
+        pixels = torch.cat([sampled(m, where) for m in features], 1).transpose(1, 2)  # (n, p, all channels)
+        logits = torch.stack([one(pixels.flatten(0, 1)) for one in self.classifiers])
+        return logits.unflatten(1, pixels.shape[:2]).transpose(2, 3)
 
     @torch.no_grad()
     def absorb(self, mean: Tensor, scale: Tensor) -> None:

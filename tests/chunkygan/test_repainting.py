@@ -113,10 +113,9 @@ def test_what_the_fit_saw_is_what_the_projection_draws(tiny, head, pixels, halve
     assert len(done.projection.edits) == 3 and done.projection.edits[-1].chunks == (0, 1)
     losses = [row["total"] for row in done.history]
     best = min(range(len(losses)), key=losses.__getitem__)
-    if best + 1 < len(losses):  # the step after which the preview was drawn led to the next one's loss
-        torch.testing.assert_close(
-            done.projection.render().clamp(-1, 1), pictures[best - 1], atol=1e-4, rtol=0
-        )
+    assert best > 0  # a preview shows where the step has led, and that is what the next one's loss is of
+    drawn = done.projection.render().clamp(-1, 1)
+    assert min(float((drawn - seen).abs().max()) for seen in (pictures[best - 1], pictures[-1])) < 1e-4
     assert torch.equal(done.projection.render()[..., :4, :], made.target[..., :4, :])
 
 
@@ -142,7 +141,8 @@ def test_the_weight_of_the_change_shortens_the_vector(tiny, head, pixels):
 def test_the_same_painting_gives_the_same_vector(tiny, head, pixels):
     made = projection_of(tiny)
     labels = painted(made, head)
-    first, second = (repaint(made, labels, **options(head, pixels)).vector.direction for _ in range(2))
+    few = replace(QUICK, steps=5)
+    first, second = (repaint(made, labels, **options(head, pixels, settings=few)).vector.direction for _ in range(2))
     assert torch.equal(first, second)
 
 
@@ -188,7 +188,8 @@ def test_the_chunks_that_draw_the_region_move_and_named_ones_instead(tiny, head,
 
 def test_a_vector_is_stored_with_its_region_and_moves_another_picture(tiny, head, pixels, tmp_path):
     made, other = projection_of(tiny), projection_of(tiny, seed=21)
-    vector = repaint(made, painted(made, head), **options(head, pixels, name="wide")).vector
+    few = replace(QUICK, steps=5)
+    vector = repaint(made, painted(made, head), **options(head, pixels, name="wide", settings=few)).vector
     write_vectors(tmp_path / "wide.safetensors", [vector], generator_sha256="ab" * 32)
     (again,) = read_vectors(tmp_path / "wide.safetensors")
     assert again.name == "wide" and again.classes == vector.classes and torch.equal(again.region, vector.region)
