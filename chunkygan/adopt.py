@@ -1,8 +1,8 @@
 """Makes what a training left the weights that ship: ``python -m chunkygan.adopt NAME RUN_FOLDER``.
 
 Of several run folders the one with the lowest of a score is taken: ``--lowest frechet_procfaces``. The file goes to
-``checkpoints/``, its size and sha256 into the manifest, and the scores of the run into the card, between two marks; what
-the card says in words stays, and is for a person to read again.
+``checkpoints/``, its size and sha256 into the manifest, and the run's scores into the card, between two marks; what the
+card says in words stays, and is for a person to read again.
 """
 
 from __future__ import annotations
@@ -42,9 +42,14 @@ def adopt(name: str, run: Path, checkpoints: Path) -> Path:
     renewed = with_entry(manifest.read_text(encoding="utf-8"), name, found[0].stat().st_size, sha256(found[0]))
     card, place = checkpoints / f"{name}.md", checkpoints / f"{name}.safetensors"
     text = with_scores(card.read_text(encoding="utf-8"), scores)
-    for path, content in ((place, found[0].read_bytes()), (card, text.encode()), (manifest, renewed.encode())):
-        atomic_write(path, lambda file, content=content: file.write(content))
+    _write(place, found[0].read_bytes())
+    _write(card, text.encode())
+    _write(manifest, renewed.encode())
     return place
+
+
+def _write(path: Path, content: bytes) -> None:
+    atomic_write(path, lambda file: file.write(content))
 
 
 def read_scores(run: Path) -> dict[str, float]:

@@ -233,7 +233,8 @@ class Editor:
 
     def write_picture(self, path: str | os.PathLike[str]) -> Path:
         """Writes what `flattened` gives, with the photo's colour profile and EXIF."""
-        picture, kept = self.flattened(), {}
+        picture = self.flattened()
+        kept: dict[str, Any] = {}
         if self.original is not None:
             picture, kept = like_photo(open_image(self.original), np.array(picture.convert("RGB")))
         suffix = Path(path).suffix.lower() or ".png"

@@ -43,7 +43,7 @@ def regression_scores(
 def set_scores(generator: Generator, reals: Reals, perceptual: Perceptual, size: int) -> dict[str, float]:
     """The Frechet distance of `size` drawn pictures from as many real ones; as its floor, that of other real ones."""
     reals.begin()
-    yardstick = Yardstick(perceptual, reals, size, tuple(generator.resolution))
+    yardstick = Yardstick(perceptual, reals, size, generator.resolution)
     return {yardstick.name: yardstick.distance(generator), f"{yardstick.name}_floor": yardstick.floor()}
 
 
