@@ -101,8 +101,8 @@ def repaint(
     direction, history = _solved(problem, settings or RepaintSettings(), listeners, trainer)
     if not bool(direction.any()):
         raise ProjectionError(
-            "what is painted would change the rest of the picture more than it is worth; paint less, or weigh the rest "
-            "less (RepaintSettings.perceptual, .l2)"
+            "what is painted would change the rest of the picture more than it is worth; paint less, or hold the rest "
+            "less (--keep 0.3; RepaintSettings.holding)"
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of how far it goes: the loss has looked at the picture

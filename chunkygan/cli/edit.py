@@ -59,6 +59,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repaint", action=_InOrder, metavar="FILE", help="draw the picture that has these classes")
     parser.add_argument("--refine", action=_InOrder, type=int, metavar="N", help="steps that fit the edit to it")
     parser.add_argument("--steps", type=int, metavar="N", help="of --repaint; default: 60")
+    parser.add_argument("--keep", type=float, default=1.0, metavar="X", help="hold the rest X times as much")
     parser.add_argument("--head", metavar="FILE", help="segmentation head; default: that of the generator's domain")
     parser.add_argument("--generator", metavar="NAME_OR_FILE", help="draw with it instead of the projection's own")
     parser.add_argument("--out", default="runs/edit", metavar="DIR", help="default: runs/edit")
@@ -171,8 +172,8 @@ def _edit(
         if option == "edit":
             projection = _with(projection, asked[0], asked[0].strengths[0], args.directions)
             if asked[0].refine:
-                file = direction_file(asked[0].name.partition("#")[0], args.directions)
-                projection = refined(projection, asked[0], args, file)
+                source = direction_file(asked[0].name.partition("#")[0], args.directions)
+                projection = refined(projection, asked[0], args, source)
         elif option == "repaint":
             projection = repainted(projection, asked[0], args, folder)
     if args.labels:
@@ -235,7 +236,7 @@ def _with(projection: Projection, words: EditWords, strength: float, folders: li
     direction, rows = find_direction(words.name, projection.generator, folders, digest=projection.generator_sha256)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        name = Path(words.name).stem
+        name = ", ".join(direction["changes"]) if isinstance(direction, dict) else Path(words.name).stem
         edited = projection.edit(direction, strength, words.chunks or None, rows=words.rows or rows, name=name)
     for warning in caught:
         print(f"warning: {warning.message}", file=sys.stderr)

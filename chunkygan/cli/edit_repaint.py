@@ -61,7 +61,7 @@ def repainted(projection: Projection, words: EditWords, args: argparse.Namespace
         warnings.simplefilter("always")
         done = repaint(
             projection, labels, head=head, **_networks(projection), chunk=words.chunks or None, name=file.stem,
-            settings=settings, listeners=[shown],
+            settings=settings.holding(args.keep), listeners=[shown],
         )  # fmt: skip
     _say(caught)
     folder.mkdir(parents=True, exist_ok=True)
@@ -72,7 +72,7 @@ def repainted(projection: Projection, words: EditWords, args: argparse.Namespace
     print(f"{done.reached:.0%} of the repainted pixels took their class; mean squared change outside the region "
           f"{done.outside:.5f}; the vector: {vector}")  # fmt: skip
     if done.reached < 0.5:
-        print("warning: less than half of what was painted came; paint what the generator draws too, or more --steps",
+        print("warning: less than half of what was painted came; take more --steps, or hold the rest less: --keep 0.3",
               file=sys.stderr)  # fmt: skip
     return done.projection
 
@@ -97,7 +97,7 @@ def refined(projection: Projection, words: EditWords, args: argparse.Namespace, 
         warnings.simplefilter("always")
         made = refine(
             projection, head=head, **_networks(projection), classes=classes,
-            settings=replace(REFINING, steps=words.refine), listeners=[shown],
+            settings=replace(REFINING, steps=words.refine).holding(args.keep), listeners=[shown],
         )  # fmt: skip
     _say(caught)
     return made

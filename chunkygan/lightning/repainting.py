@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytorch_lightning as pl
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from chunkygan.compositing import keep_static
 from chunkygan.drawing import composite, cover_of_segments
+from chunkygan.errors import ProjectionError
 from chunkygan.head_labels import blended_logits_at
 from chunkygan.interfaces import Identity, Perceptual, SegHead
 from chunkygan.lightning.schedule import learning_rate
@@ -48,6 +49,17 @@ class RepaintSettings:
     rampdown: float = 0.25
     label_size: int = 256
     perceptual_size: int | None = 256
+
+    def holding(self, factor: float) -> RepaintSettings:
+        """The same, with so many times the weight on the rest of the picture.
+
+        Raises:
+            ProjectionError: a factor below 0, or no number.
+        """
+        if not 0 <= factor < float("inf"):
+            raise ProjectionError(f"the rest can be held with a weight of 0 or more; got {factor}")
+        held = {name: factor * getattr(self, name) for name in ("perceptual", "l2", "identity")}
+        return replace(self, **held)  # type: ignore[arg-type]
 
     @property
     def weights(self) -> dict[str, float]:
@@ -128,7 +140,7 @@ class Repainting(pl.LightningModule):
         outside = torch.lerp(image, self._view.target, self._region)
         found = {"labels": self._cross_entropy(styles), "l2": l2(outside, self._view.target).sum()}
         found["perceptual"] = self._view.distance(outside, p.perceptual).sum()
-        if p.identity is not None and self.settings.identity:
+        if p.identity is not None and self._embedded is not None and self.settings.identity:
             found["identity"] = (1 - (p.identity.embed(image) * self._embedded).sum(1)).sum()
         found["change"] = (self.direction() / self.get_buffer("scale")).square().mean()
         return found

@@ -44,8 +44,8 @@ def folder(tmp_path, tiny):
 @pytest.fixture
 def edit(folder, tiny_head):
     def run(*words, what="face.safetensors", head=tiny_head):
-        options = ["--out", str(folder / "out"), *(["--head", str(head)] if head else [])]
-        return main(["edit", str(folder / what), *map(str, words), *options])
+        options = ["--out", str(folder / "out"), "--keep", "0.005", *(["--head", str(head)] if head else [])]
+        return main(["edit", str(folder / what), *options, *map(str, words)])
 
     return run
 
@@ -119,6 +119,7 @@ def test_a_vector_moves_another_picture_and_is_refined_there(folder, edit, paint
         (("--edit", "s3.7=1", "--refine", "0"), "--refine must be 1 or more"),
         (("--edit", "s3.7=1", "--refine", "3"), "none of W or W+"),
         (("--repaint", "{folder}/now.png", "--steps", "0"), "--steps must be 1 or more"),
+        (("--repaint", "{folder}/now.png", "--keep", "-1"), "weight of 0 or more"),
         (("--labels", "{folder}/now.jpg"), "labels are written as PNG"),
     ],
 )
