@@ -147,6 +147,17 @@ JOBS: dict[str, dict[str, Key]] = {
         ),
         "trainer": _TRAINER,
     },
+    "train_styleflow": {
+        **_COMMON,
+        "generator": Key(kind="generator"),
+        "classifier": Key(kind="classifier"),
+        "training": Key(
+            section="chunkygan.lightning.flow_training:train",
+            injected=("out_dir", "seed", "generator", "classifier", "trainer"),
+            default={},
+        ),
+        "trainer": _TRAINER,
+    },
     "train_seghead": {
         **_COMMON,
         "generator": Key(kind="generator"),
