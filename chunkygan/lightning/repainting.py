@@ -59,7 +59,7 @@ class RepaintSettings:
         if not 0 <= factor < float("inf"):
             raise ProjectionError(f"the rest can be held with a weight of 0 or more; got {factor}")
         held = {name: factor * getattr(self, name) for name in ("perceptual", "l2", "identity")}
-        return replace(self, **held)  # type: ignore[arg-type]
+        return replace(self, **held)
 
     @property
     def weights(self) -> dict[str, float]:
