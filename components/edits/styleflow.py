@@ -14,7 +14,7 @@ from chunkygan.build import create
 from chunkygan.checkpoint_files.flow_states import FlowConfig, read_flow
 from chunkygan.components.edits.styleflow_network import ConditionalFlow, odeint
 from chunkygan.errors import ComponentError, ProjectionError, ShapeError, WeightsError
-from chunkygan.interfaces import Edit, Generator, LatentSpace
+from chunkygan.interfaces import Classifier, Edit, Generator, LatentSpace
 from chunkygan.weights import find
 from chunkygan.weights import sha256 as digest_of
 from chunkygan.wording import did_you_mean, known
@@ -77,7 +77,8 @@ class StyleFlow(Edit):
         if generator is not None:
             _check_generator(self.config, generator, rows)
         self.rows = rows if rows is None else (rows[0], rows[1])
-        self._classifier_spec, self._classifier = classifier or self.config.classifier, None
+        self._classifier_spec = classifier or self.config.classifier
+        self._classifier: Classifier | None = None
 
     def warning(self, strength: float) -> str | None:
         far = abs(strength) * max((abs(change) for change in self.changes.values()), default=0.0)
@@ -138,9 +139,9 @@ class StyleFlow(Edit):
                 f"the flow must be told what attributes the picture has now, and names no classifier: give "
                 f"{', '.join(missing)} as present={{attribute: value}}"
             )
-        if self._classifier is None:
-            self._classifier = create("classifier", self._classifier_spec)
-        judge = self._classifier.to(space.generator.w_avg.device)
+        made = self._classifier or create("classifier", self._classifier_spec)
+        judge: Classifier = made.to(space.generator.w_avg.device)
+        self._classifier = judge
         lacking = [name for name in missing if name not in judge.names]
         if lacking:
             raise ProjectionError(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -56,12 +56,12 @@ class ConditionalFlow(nn.Module):
         Raises:
             ProjectionError: the equation has no solution that can be found.
         """
-        before, equation, after = self.chain
+        before, equation, after = self._parts()
         return after(equation.solved(before(codes), self._standard(attributes)))
 
     def inverse(self, normal: Tensor, attributes: Tensor) -> Tensor:
         """Codes, (n, rows, w_dim), that have these normal codes where they have these attributes."""
-        before, equation, after = self.chain
+        before, equation, after = self._parts()
         return before.inverse(equation.solved(after.inverse(normal), self._standard(attributes), back=True))
 
     def log_density(self, codes: Tensor, attributes: Tensor, probes: Tensor, *, steps: int) -> Tensor:
@@ -73,11 +73,14 @@ class ConditionalFlow(nn.Module):
                 variance 1, or all axes times the root of w_dim for the exact trace.
             steps: of the fourth-order Runge-Kutta method.
         """
-        before, equation, after = self.chain
+        before, equation, after = self._parts()
         moved, change = equation.with_change(before(codes), self._standard(attributes), probes, steps)
         normal = after(moved)
         gaussian = -0.5 * normal.square().sum(1) - 0.5 * codes.shape[1] * math.log(2 * math.pi)
         return gaussian + change + before.log_scale() + after.log_scale()
+
+    def _parts(self) -> tuple[_Norm, _Equation, _Norm]:
+        return cast("tuple[_Norm, _Equation, _Norm]", tuple(self.chain))
 
     def _standard(self, attributes: Tensor) -> Tensor:
         return (attributes - self.context_mean) / self.context_spread
@@ -165,20 +168,23 @@ class _Field(nn.Module):
 
     def forward(self, t: Tensor, x: Tensor, context: Tensor) -> Tensor:
         context = self._with_time(t, context)
-        for i, layer in enumerate(self.layers):
+        for i, layer in enumerate(self._layers()):
             x = layer(x if i == 0 else x.tanh(), context)
         return x
 
     def with_tangents(self, t: Tensor, x: Tensor, context: Tensor, tangents: Tensor) -> tuple[Tensor, Tensor]:
         """The field at x (n, width), and its derivatives along tangents (p, n, width)."""
         context = self._with_time(t, context)
-        for i, layer in enumerate(self.layers):
+        for i, layer in enumerate(self._layers()):
             if i > 0:
                 x = x.tanh()
                 tangents = tangents * (1 - x.square())
             gate = layer.gate(context)
             x, tangents = layer(x, context), F.linear(tangents, layer.slopes()) * gate
         return x, tangents
+
+    def _layers(self) -> list[_SquashedLinear]:
+        return cast("list[_SquashedLinear]", list(self.layers))
 
     def _with_time(self, t: Tensor, context: Tensor) -> Tensor:
         return torch.cat([t.to(context).expand_as(context[..., :1]), context], -1)
