@@ -125,8 +125,9 @@ def _check(p: Projection) -> None:
     for edit in p.edits:
         if not all(isinstance(i, int) and 0 <= i < len(p.segments.names) for i in edit.chunks):
             raise ShapeError("an edit names a chunk that is not there")
-        for i in edit.chunks if isinstance(edit, Move) else ():  # a component's weights are looked for when it acts
-            check_move(edit, p.spaces[i])
+        if isinstance(edit, Move):  # a component's weights are looked for when it acts
+            for i in edit.chunks:
+                check_move(edit, p.spaces[i])
 
 
 def _alignment(value: dict[str, Any] | None) -> Alignment | None:
