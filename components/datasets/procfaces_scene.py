@@ -95,8 +95,8 @@ def paint_background(canvas: Canvas, p: FaceParameters, light: Light, per_pixel:
     for i in range(4):
         at_x = torch.sin(2.4 * i + 2.2 * p["clutter"]) * 0.95
         at_y = torch.cos(1.7 * i + 0.6 * p["clutter"]) * 0.6 - 0.3
-        size = 0.22 + 0.09 * i
-        disc = smoothstep(1.25, 0.75, torch.sqrt((u - at_x) ** 2 + (v - at_y) ** 2) / size)
+        radius = 0.22 + 0.09 * i
+        disc = smoothstep(1.25, 0.75, torch.sqrt((u - at_x) ** 2 + (v - at_y) ** 2) / radius)
         glow = glow + (0.55 if i % 2 else -0.30) * busy * disc
     colour = hue_colour(p["background_hue"], 0.05 + 0.55 * p["background_light"], 0.35)
     canvas.lay(torch.ones_like(canvas.left), colour * (0.45 + 0.6 * light.key) * glow[:, None], "background")
