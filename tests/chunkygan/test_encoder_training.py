@@ -81,8 +81,8 @@ def test_an_encoder_learns_the_codes_of_drawn_pictures(run, tmp_path, monkeypatc
         ("e4e", {"stages_begin": 0.0, "stages_end": 0.5, "r1_interval": 2}),
         ("restyle", {"iterations": 2, "mixing": 0.5}),
     ],
-@pytest.mark.slow
 )
+@pytest.mark.slow
 def test_a_training_that_was_stopped_ends_where_an_unbroken_one_does(name, options, run, tiny, tmp_path) -> None:
     more = {"iterations": options["iterations"]} if "iterations" in options else {}
     settings = {"encoder": name, "learning_rate": 1e-2, "synthetic": 2, **options}
