@@ -47,8 +47,9 @@ def label(row: Mapping[str, Any]) -> str:
     '128 px, 8 face, w'
     """
     words = f"{row['resolution']} px, {row['chunks']} {row['masks']}, {row['space']}"
-    more = [str(row[key]) for key, usual in (("memory", "joint"), ("precision", "32-true")) if row.get(key) != usual]
-    return " ".join([words, *(word for word in more if word != "None")])
+    usual = {"memory": "joint", "precision": "32-true"}
+    more = [str(row[key]) for key, value in usual.items() if row.get(key, value) != value]
+    return " ".join([words, *more])
 
 
 def _panel(rows: Sequence[Mapping[str, Any]], key: str, left: int, width: int, height: int) -> list[str]:
