@@ -16,7 +16,8 @@ def test_the_yardstick_says_the_same_whole_and_in_bands():
 
 def test_maps_are_those_of_config_f():
     maps, _ = bench_head._case(64, 1, "cpu")
-    assert [m.shape[1] for m in maps] == [512] * 10 and [m.shape[2] for m in maps] == [4, 4, 8, 8, 16, 16, 32, 32, 64, 64]
+    assert [m.shape[1] for m in maps] == [512] * 10
+    assert [m.shape[2] for m in maps] == [4, 4, 8, 8, 16, 16, 32, 32, 64, 64]
 
 
 def test_a_measurement_and_its_row():
