@@ -43,13 +43,17 @@ bench: $(STAMP)
 # runs/gpu and read the cards in checkpoints/ again before committing.
 gpu: $(STAMP)
 	$(BIN)/python -m pytest -m gpu
-	$(BIN)/chunkygan train train_generator --out runs/gpu/generator
+	$(BIN)/chunkygan train train_generator --out runs/gpu/generator dataset.count=40000
 	$(BIN)/chunkygan train train_generator_adversarial --out runs/gpu/adversarial trainer.precision=bf16-mixed \
 		training.start=runs/gpu/generator/generator.safetensors training.cache=runs/gpu/generator/cache
 	$(BIN)/python -m chunkygan.adopt procfaces_128_generator runs/gpu/generator runs/gpu/adversarial \
 		--lowest frechet_procfaces
 	$(BIN)/chunkygan train train_parser --out runs/gpu/parser training.cache=runs/gpu/generator/cache
 	$(BIN)/python -m chunkygan.adopt procfaces_128_parser runs/gpu/parser
+	$(BIN)/chunkygan train train_attributes --out runs/gpu/attributes training.cache=runs/gpu/generator/cache
+	$(BIN)/python -m chunkygan.adopt procfaces_128_attributes runs/gpu/attributes
+	$(BIN)/chunkygan train train_identity --out runs/gpu/identity
+	$(BIN)/python -m chunkygan.adopt procfaces_128_identity runs/gpu/identity
 	$(BIN)/chunkygan train train_seghead --out runs/gpu/seghead
 	$(BIN)/python -m chunkygan.adopt procfaces_128_seghead runs/gpu/seghead
 	$(MAKE) bench DEVICE=cuda

@@ -28,12 +28,12 @@ class FaceCache:
     def __init__(self, folder: Path, faces: ProcFaces) -> None:
         self.folder, self.faces = folder, faces
         folder.mkdir(parents=True, exist_ok=True)
+        self._done = folder / "done.txt"
         n, size = len(faces), faces.resolution
         self.images = self._map("images", np.uint8, (n, 3, size, size))
         self.labels = self._map("labels", np.uint8, (n, size, size))
         self.z = self._map("z", np.float32, (n, faces.z_dim))
         self.attributes = self._map("attributes", np.float32, (n, len(ATTRIBUTE_NAMES)))
-        self._done = folder / "done.txt"
 
     @property
     def count(self) -> int:
@@ -75,6 +75,8 @@ class FaceCache:
     def _map(self, name: str, kind: type, shape: tuple[int, ...]) -> np.memmap:
         path = self.folder / f"{name}.bin"
         fresh = not path.exists() or path.stat().st_size != int(np.prod(shape)) * np.dtype(kind).itemsize
+        if fresh:  # also where the folder held a data set of another size: nothing of it is left
+            self._done.unlink(missing_ok=True)
         return np.memmap(path, dtype=kind, mode="w+" if fresh else "r+", shape=shape)
 
 

@@ -255,6 +255,12 @@ def test_a_cache_is_filled_on_where_it_was_left(tmp_path):
     assert (again.images.reshape(4, -1).max(1) > 0).all()
 
 
+def test_a_folder_of_a_larger_data_set_is_not_taken_for_a_filled_one(tmp_path):
+    ProcFaces(32, count=3, supersampling=1).cached(tmp_path).fill(workers=1)
+    other = ProcFaces(32, count=2, supersampling=1).cached(tmp_path)
+    assert len(other) == 0 and other.count == 2
+
+
 def test_several_processes_fill_a_cache_with_the_same_bits(tmp_path):
     faces_of_seed = ProcFaces(32, count=24)
     for workers in (1, 2):
