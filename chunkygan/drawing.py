@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from chunkygan.coherence import disagreement_windows
 from chunkygan.compositing import blend_windows, effective_masks, keep_static
 from chunkygan.interfaces import Generator
 from chunkygan.types import Noise, Segments, Styles, Window
@@ -53,10 +55,50 @@ def composite_of(
         size: draw the partial sum whose longer side is this many pixels; masks, target and cover are of that size.
             None: the full picture.
     """
+    return drawn_of(generator, styles, segments, target, noise=noise, cover=cover, frugal=frugal, size=size).image
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What chunks have drawn, each in its windows, and the picture that it makes.
+
+    Args:
+        image: (1, 3, h, w), Eq. 1, and Eq. 3 where there is a static mask.
+        blended: (1, 3, h, w), Eq. 1 alone.
+        crops: one a window of `cover`.
+        cover: where the chunks were drawn.
+        segments: the chunks.
+    """
+
+    image: Tensor
+    blended: Tensor
+    crops: Sequence[Tensor]
+    cover: Cover
+    segments: Segments
+
+    def disagreement(self) -> Tensor:
+        """(h, w), see `chunkygan.coherence.disagreement`."""
+        masks, static = self.segments.masks, self.segments.static
+        windows, owners = self.cover.windows, self.cover.owners
+        return disagreement_windows(self.crops, masks, windows, self.blended, owners, static=static)
+
+
+def drawn_of(
+    generator: Generator,
+    styles: Styles,
+    segments: Segments,
+    target: Tensor,
+    *,
+    noise: Noise = "const",
+    cover: Cover | None = None,
+    frugal: bool = False,
+    size: int | None = None,
+) -> Drawn:
+    """As `composite_of`, with what each chunk has drawn."""
     cover = cover_of_segments(generator, segments, size) if cover is None else cover
     crops = generator.synthesis_windows(styles, cover.windows, cover.owners, noise=noise, frugal=frugal, size=size)
-    image = blend_windows(crops, segments.masks, cover.windows, cover.owners)
-    return keep_static(image, target, segments.static)
+    blended = blend_windows(crops, segments.masks, cover.windows, cover.owners)
+    return Drawn(keep_static(blended, target, segments.static), blended, crops, cover, segments)
 
 
 def cover_of_segments(generator: Generator, segments: Segments, size: int | None = None) -> Cover:

@@ -49,6 +49,24 @@ def l2(a: Tensor, b: Tensor) -> Tensor:
     return (a - b).square().mean((1, 2, 3))
 
 
+def incoherence(apart: Tensor) -> Tensor:
+    """How far chunks disagree, over the whole picture, in the unit of `l2`.
+
+    With it, weighted alike, `l2` becomes the chunks' own squared error in their masks: ``sum_i S_i |G_i - I|^2`` is
+    ``|O - I|^2`` and the disagreement.
+
+    Args:
+        apart: (h, w), what `chunkygan.coherence.disagreement` gives.
+
+    Returns:
+        Scalar; 0 where all chunks agree wherever they overlap.
+
+    Source: an idea that ChunkyGAN names and leaves open.
+    """
+    check_shape(apart, "h w", name="apart")
+    return apart.mean()
+
+
 def shrinking(areas: Tensor, first: Tensor, *, keep: float) -> Tensor:
     """How far chunks have shrunk below a share of their first area: the sum of squared logarithms of the shortfall.
 

@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from chunkygan.drawing import composite_of, cover_of_segments
+from chunkygan.drawing import Drawn, cover_of_segments, drawn_of
 from chunkygan.interfaces import Generator, LatentSpace, MaskGenerator, Perceptual
 from chunkygan.lightning import noise_maps
 from chunkygan.lightning.fit_settings import Settings
@@ -18,7 +18,7 @@ from chunkygan.lightning.schedule import fading, learning_rate
 from chunkygan.lightning.views import View, reduced, view_of
 from chunkygan.masks import pruned
 from chunkygan.memory import fitting_mode
-from chunkygan.objective import dispersion, l2, objective, shrinking
+from chunkygan.objective import dispersion, incoherence, l2, objective, shrinking
 from chunkygan.spaces import batched_styles
 from chunkygan.types import Noise, Segments, Styles
 from chunkygan.windows import Cover
@@ -125,10 +125,10 @@ class ChunkFit(pl.LightningModule):
 
     def composite(self) -> Tensor:
         """(1, 3, h, w): what the codes draw together, at full size."""
-        return self._composite(self.styles(self.codes()), self.segments(), None)
+        return self._drawn(self.styles(self.codes()), self.segments(), None).image
 
-    def _composite(self, styles: Styles, segments: Segments, size: int | None) -> Tensor:
-        return composite_of(
+    def _drawn(self, styles: Styles, segments: Segments, size: int | None) -> Drawn:
+        return drawn_of(
             self.problem.generator, styles, segments, self._view(size).target, noise=self.noise_input(),
             cover=self.cover(segments, size), frugal=self.frugal, size=size,
         )  # fmt: skip
@@ -156,14 +156,16 @@ class ChunkFit(pl.LightningModule):
         """The objective's terms that have a weight, unweighted."""
         weights, size = self.settings.weights, self.settings.size(len(self.history))
         segments, styles, view = self.segments(size), self.styles(codes), self._view(size)
-        image = self._composite(styles, segments, size)
-        terms: dict[str, Tensor] = {}
+        drawn = self._drawn(styles, segments, size)
+        image, terms = drawn.image, dict[str, Tensor]()
         if weights["perceptual"]:
             terms["perceptual"] = view.distance(image, self.problem.perceptual).sum()
         if weights["l2"]:
             terms["l2"] = l2(image, view.target).sum()
         if weights["dispersion"]:
             terms["dispersion"] = dispersion(self._comparable())
+        if weights["coherence"] and len(codes) > 1:
+            terms["coherence"] = incoherence(drawn.disagreement())
         if len(self.noise) and self.settings.fit_noise:
             terms["noise"] = noise_maps.correlation(self.noise)
         if weights["masks"] and self._moving():

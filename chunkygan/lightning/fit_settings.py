@@ -18,6 +18,7 @@ class Settings:
         latent_noise_until: share of the steps after which it is gone.
         perceptual, l2, dispersion: weights of the objective's terms.
         noise_regularisation: weight of the noise maps' self-correlation, where they are fitted.
+        coherence: weight of the chunks' disagreement, see `chunkygan.objective.incoherence`.
         fit_noise: fit the noise maps too.
         frugal: draw chunks once more in the backward pass instead of keeping their activations; None: where they
             would not fit in what is free on the device (see `chunkygan.memory.fitting_mode`).
@@ -53,6 +54,7 @@ class Settings:
     coarse_size: int | None = None
     coarse_until: float = 0.0
     perceptual_size: int | None = None
+    coherence: float = 0.0
     betas: tuple[float, float] = (0.9, 0.999)
 
     @property
@@ -64,6 +66,7 @@ class Settings:
             "dispersion": self.dispersion,
             "noise": self.noise_regularisation,
             "masks": self.mask_guard,
+            "coherence": self.coherence,
         }
 
     def masks_move(self, step: int) -> bool:

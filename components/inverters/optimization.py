@@ -49,6 +49,8 @@ class Optimization(Inverter):
         latent_noise_until: share of the steps after which it is gone.
         perceptual, l2: weights of the perceptual distance and of the mean squared difference.
         dispersion: weight of the codes' spread, lambda_reg of Eq. 2 (the paper: 0 or 1).
+        coherence: weight of what chunks disagree by where their masks overlap, in the unit of l2: with 1 beside
+            ``l2: 1`` every chunk has to come near the picture in all of its mask, not only their blend. Not in the paper.
         fit_noise: fit the generator's noise maps too; they are saved with the projection.
         noise_regularisation: weight of their self-correlation.
         patience: stop when the mean loss of so many steps is hardly better than that of as many before; null: never.
@@ -85,6 +87,7 @@ class Optimization(Inverter):
         perceptual: float = 1.0,
         l2: float = 0.0,
         dispersion: float = 0.0,
+        coherence: float = 0.0,
         fit_noise: bool = False,
         noise_regularisation: float = 1e5,
         patience: int | None = None,
@@ -101,6 +104,7 @@ class Optimization(Inverter):
             noise_regularisation=noise_regularisation, fit_noise=fit_noise, masks_join=masks_join,
             masks_freeze=masks_freeze, mask_threshold=mask_threshold, mask_guard=mask_guard, mask_keep=mask_keep,
             betas=tuple(betas), coarse_size=coarse_size, coarse_until=coarse_until, perceptual_size=perceptual_size,
+            coherence=coherence,
         )  # fmt: skip
         if not 0 <= masks_join <= masks_freeze:
             raise RecipeError(f"inverter.masks_join: must be 0 to masks_freeze, {masks_freeze}; got {masks_join}")

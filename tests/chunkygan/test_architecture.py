@@ -17,7 +17,7 @@ HEAVY = {"torch", "torchvision", "pytorch_lightning", "torchmetrics", "lpips", "
 BASE = {"errors", "types", "wording", "places"}
 """Modules that anything may import."""
 
-CONTRACTS = {"shapes", "interfaces", "compositing", "objective", "masks", "windows"}
+CONTRACTS = {"shapes", "interfaces", "compositing", "objective", "masks", "windows", "coherence"}
 """Contracts and pure functions: they import only each other and `BASE`."""
 
 LIGHT = [
