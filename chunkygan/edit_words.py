@@ -87,7 +87,12 @@ def parse_rows(text: str) -> tuple[int, int]:
 
 
 def find_direction(
-    name: str, generator: Generator, folders: Sequence[str] = (), *, digest: str | None = None
+    name: str,
+    generator: Generator,
+    folders: Sequence[str] = (),
+    *,
+    digest: str | None = None,
+    present: Path | None = None,
 ) -> tuple[Tensor | dict[str, Any], tuple[int, int] | None]:
     """A direction by its file or name, of the length that strength 1 is in its file, and the rows it is meant for.
 
@@ -98,14 +103,16 @@ def find_direction(
         name: see `EditWords`.
         folders: in which ``NAME.npy``, ``.pt`` and ``.safetensors`` are looked for, and ``directions.safetensors``.
         digest: sha256 of the generator's weight file, which tells its domain.
+        present: file with the picture's attributes, for a flow; see `chunkygan.flow_words.read_present`.
 
     Raises:
         ProjectionError: no such direction, with a near match and what there is; or one of another generator.
+        RecipeError: all that is wrong with the present attributes.
         WeightsError: a file that holds no direction of this generator.
     """
     if (channel := _CHANNEL.fullmatch(name)) is not None:
         return channel_direction(generator, [(int(channel[1]), int(channel[2]), 1.0)]), None
-    if (flow := find_flow(name, folders, digest=digest)) is not None:
+    if (flow := find_flow(name, folders, digest=digest, present=present)) is not None:
         return flow, None
     file, _, part = name.partition("#")
     path = direction_file(file, folders)

@@ -21,9 +21,10 @@ KIND = "styleflow"
 _LAYERS = "chain.1.odefunc.diffeq.layers."
 
 _RANGES = {
-    "gender": 1.0, "glasses": 1.0, "yaw": 40.0, "pitch": 40.0, "baldness": 1.0, "beard": 1.0, "age": 65.0, "smile": 1.0,
+    "gender": (0.0, 1.0), "glasses": (0.0, 1.0), "yaw": (-20.0, 20.0), "pitch": (-20.0, 20.0), "baldness": (0.0, 1.0),
+    "beard": (0.0, 1.0), "age": (0.0, 65.0), "smile": (0.0, 1.0),
 }  # fmt: skip
-"""Attributes of the public flow in their order -> the width of their range."""
+"""Attributes of the public flow in their order -> their range: shares, degrees, and years."""
 
 _ROWS = {
     "gender": (0, 8), "glasses": (2, 4), "yaw": (0, 4), "pitch": (0, 4), "baldness": (0, 6), "beard": (5, 10),
@@ -44,6 +45,7 @@ class FlowConfig:
         rows: attribute -> first and last + 1 of the rows of W+ that an edit of it moves; those not named move all.
         classifier: component spec of what tells the attributes of a picture; None: nothing does.
         generator_sha256: of the generator's weight file; None where the flow's file does not say.
+        ranges: attribute -> least and greatest value; those not named may have any.
     """
 
     w_dim: int
@@ -53,6 +55,7 @@ class FlowConfig:
     rows: dict[str, tuple[int, int]] = field(default_factory=dict)
     classifier: dict[str, Any] | None = None
     generator_sha256: str | None = None
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def public_attributes() -> tuple[tuple[str, ...], tuple[float, ...]]:
@@ -63,7 +66,7 @@ def public_attributes() -> tuple[tuple[str, ...], tuple[float, ...]]:
 
     Source: RameenAbdal/StyleFlow.
     """
-    units = [0.3] * 9 + [width / math.sqrt(12) for width in _RANGES.values()]
+    units = [0.3] * 9 + [(most - least) / math.sqrt(12) for least, most in _RANGES.values()]
     return (*(f"light_{i}" for i in range(9)), *_RANGES), tuple(units)
 
 
@@ -88,7 +91,7 @@ def flow_config(state: Mapping[str, Shaped], metadata: Mapping[str, str]) -> Flo
         raise WeightsError(
             f"the flow is conditioned on {attributes} attributes and does not name them; the public one has 17"
         )
-    return FlowConfig(**shape, names=names, units=units, rows=dict(_ROWS))
+    return FlowConfig(**shape, names=names, units=units, rows=dict(_ROWS), ranges=dict(_RANGES))
 
 
 def read_flow(path: Path) -> tuple[dict[str, Tensor], FlowConfig]:
@@ -117,7 +120,7 @@ def write_flow(path: Path, state: Mapping[str, Tensor], config: FlowConfig) -> P
     Raises:
         WeightsError: it cannot be written.
     """
-    about = {key: value for key, value in asdict(config).items() if key not in ("w_dim", "hidden")}
+    about = {key: value for key, value in asdict(config).items() if key not in ("w_dim", "hidden", "ranges")}
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
     write_safetensors(path, tensors, {"config": json.dumps({"kind": KIND, **about})})
     return path

@@ -51,6 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--video", action="store_true", help="write the sweep as sweep.mp4 too, there and back")
     parser.add_argument("--grid", action=_InOrder, nargs=2, metavar=sweep, help="two of them against each other")
     parser.add_argument("--directions", action="append", default=[], metavar="DIR", help="folder of direction files")
+    parser.add_argument("--present", metavar="FILE", help="YAML or JSON: attributes that the picture has, for a flow")
     parser.add_argument("--remove", action="append", type=int, default=[], metavar="N", help="the N-th edit it has")
     parser.add_argument("--blend", metavar="BLENDER", help="put the edited chunks into the photo: alpha or poisson")
     parser.add_argument("--paste", metavar="PHOTO", help="put the edited chunks into the photo at its full resolution")
@@ -76,6 +77,8 @@ def run(args: argparse.Namespace) -> None:
         raise ProjectionError(f"--steps must be 1 or more; got {args.steps}")
     if args.paste and len(jobs) > 1:
         raise ProjectionError(f"--paste takes one projection; there are {len(jobs)}")
+    if args.present:
+        _check_present(words, args.directions, len(jobs))
 
     from chunkygan.build import create
     from chunkygan.loading import load_generator
@@ -124,6 +127,15 @@ def _edits(in_order: list[tuple[str, Any]]) -> list[tuple[str, list[EditWords]]]
     return found
 
 
+def _check_present(words: list[tuple[str, list[EditWords]]], folders: list[str], projections: int) -> None:
+    from chunkygan.flow_words import is_flow
+
+    if projections > 1:
+        raise ProjectionError(f"--present is of one picture; there are {projections} projections")
+    if not any(is_flow(edit.name, folders) for option, asked in words if option in _MOVES for edit in asked):
+        raise ProjectionError("--present is for edits by a flow, such as flow.pt#smile=1; there is none")
+
+
 def _positive(steps: int) -> int:
     if steps < 1:
         raise ProjectionError(f"--refine must be 1 or more steps; got {steps}")
@@ -170,7 +182,7 @@ def _edit(
     before = _picture(projection, blender)
     for option, asked in words:
         if option == "edit":
-            projection = _with(projection, asked[0], asked[0].strengths[0], args.directions)
+            projection = _with(projection, asked[0], asked[0].strengths[0], args)
             if asked[0].refine:
                 source = direction_file(asked[0].name.partition("#")[0], args.directions)
                 projection = refined(projection, asked[0], args, source)
@@ -181,7 +193,7 @@ def _edit(
     folder.mkdir(parents=True, exist_ok=True)
     several = next((item for item in words if item[0] in ("sweep", "grid")), None)
     if several is not None:
-        frames, columns = _swept(projection, several[1], args.directions, blender)
+        frames, columns = _swept(projection, several[1], args, blender)
         write_image(folder / ("strip.png" if several[0] == "sweep" else "grid.png"), grid(frames, columns))
         if several[0] == "sweep":
             from chunkygan.images import to_pil
@@ -229,11 +241,25 @@ def _picture(projection: Projection, blender: Blender | None) -> Tensor:
     return projection.render() if blender is None else pasted(projection, blender)
 
 
-def _with(projection: Projection, words: EditWords, strength: float, folders: list[str]) -> Projection:
-    """The projection with one more edit; warnings go to stderr."""
-    from chunkygan.edit_words import find_direction
+def _with(
+    projection: Projection, words: EditWords, strength: float, args: argparse.Namespace, before: int | None = None
+) -> Projection:
+    """The projection with one more edit; warnings go to stderr.
 
-    direction, rows = find_direction(words.name, projection.generator, folders, digest=projection.generator_sha256)
+    Args:
+        before: how many of its edits count for what attributes the picture has now, where `--present` tells those that
+            it had; None: all.
+    """
+    from chunkygan.edit_words import find_direction
+    from chunkygan.flow_words import after_edits
+
+    direction, rows = find_direction(
+        words.name, projection.generator, args.directions, digest=projection.generator_sha256,
+        present=Path(args.present) if args.present else None,
+    )  # fmt: skip
+    if isinstance(direction, dict):
+        chunks = projection.chunk_indices(words.chunks or None)
+        direction = after_edits(direction, projection.edits[:before], chunks)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         name = ", ".join(direction["changes"]) if isinstance(direction, dict) else Path(words.name).stem
@@ -244,14 +270,15 @@ def _with(projection: Projection, words: EditWords, strength: float, folders: li
 
 
 def _swept(
-    projection: Projection, asked: list[EditWords], folders: list[str], blender: Blender | None
+    projection: Projection, asked: list[EditWords], args: argparse.Namespace, blender: Blender | None
 ) -> tuple[Tensor, int]:
     """(n, 3, h, w) pictures, row by row, and how many make a row."""
     import torch
 
+    before = len(projection.edits)  # of a grid, neither edit is told of the other: its strength changes
     for words in asked:
         far = max(words.strengths, key=abs)
-        projection = _with(projection, words, far, folders)  # warned of once, then only changed
+        projection = _with(projection, words, far, args, before)  # warned of once, then only changed
     frames = []
     count = len(projection.edits)
     with warnings.catch_warnings():

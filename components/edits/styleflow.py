@@ -137,7 +137,7 @@ class StyleFlow(Edit):
         if self._classifier_spec is None:
             raise ProjectionError(
                 f"the flow must be told what attributes the picture has now, and names no classifier: give "
-                f"{', '.join(missing)} as present={{attribute: value}}"
+                f"{', '.join(missing)} as present={{attribute: value}}; on the command line with --present FILE"
             )
         made = self._classifier or create("classifier", self._classifier_spec)
         judge: Classifier = made.to(space.generator.w_avg.device)
@@ -145,7 +145,8 @@ class StyleFlow(Edit):
         lacking = [name for name in missing if name not in judge.names]
         if lacking:
             raise ProjectionError(
-                f"the classifier does not tell {', '.join(lacking)}; give them as present={{attribute: value}}"
+                f"the classifier does not tell {', '.join(lacking)}; give them as present={{attribute: value}}; "
+                "on the command line with --present FILE"
             )
         styles = space.to_styles(codes.to(space.generator.w_avg))
         told = judge(space.generator.synthesis(styles, noise="const").clamp(-1, 1))

@@ -226,7 +226,7 @@ def test_a_flow_is_kept_by_its_file_and_sum(plain, tmp_path, tiny):
 def test_projections_of_version_2_are_read(plain, tmp_path, tiny):
     plain.edit(torch.ones(16), 0.3, name="a").save(tmp_path / "new.safetensors")
     metadata, tensors = read_safetensors(tmp_path / "new.safetensors")
-    assert metadata["format_version"] == "3"
+    assert int(metadata["format_version"]) > 2
     write_safetensors(tmp_path / "old.safetensors", tensors, {**metadata, "format_version": "2"})
     old = chunkygan.load_projection(tmp_path / "old.safetensors", generator=tiny)
     assert old.edits[0].name == "a" and torch.equal(old.render(), plain.edit(torch.ones(16), 0.3).render())
