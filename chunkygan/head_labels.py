@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from chunkygan.interfaces import Generator, SegHead
@@ -65,11 +64,3 @@ def labels_of(projection: Projection, head: SegHead, *, size: int | None = None)
     masks = reduced(projection.masks, size).to(device)
     styles = projection.edited_styles()
     return blended_logits(projection.drawer, styles, masks, head.to(device), noise=noise).argmax(0).cpu()
-
-
-def dilated(region: Tensor, pixels: int) -> Tensor:
-    """(h, w) bool: a region, (h, w) bool, and all that is at most so many pixels away, up, down and across."""
-    if not pixels:
-        return region
-    grown = F.max_pool2d(region[None, None].float(), 2 * pixels + 1, stride=1, padding=pixels)
-    return grown[0, 0] > 0

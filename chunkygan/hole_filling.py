@@ -70,8 +70,9 @@ def fill_hole(
     shown = torch.where(area > 0, torch.maximum(faded, inner), torch.zeros_like(inner))
     segments = Segments(torch.ones(1, *inner.shape), ("fill",), 1 - shown)
     return replace(
-        projection, codes=refined.codes, segments=segments, edits=(), noise=refined.noise, mask_state={}, metrics={}
-    )
+        projection, codes=refined.codes, segments=segments, edits=(), noise=refined.noise, mask_state={}, metrics={},
+        fitted=None,
+    )  # fmt: skip
 
 
 def _checked_parts(projection: Projection, outer: Tensor, inner: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Label maps: pictures whose pixels are indices of chunks, and the colours and names that go with them."""
+"""Label maps, whose pixels are indices of chunks, with their colours and names; and soft masks as grey pictures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from chunkygan.errors import ImageError, ShapeError
-from chunkygan.images import MAX_PIXELS, open_image
+from chunkygan.images import MAX_PIXELS, from_pil, open_image
 from chunkygan.shapes import check_shape
 
 MAX_LABELS = 100
@@ -114,6 +114,21 @@ def read_label_map(path: str | os.PathLike[str], *, max_pixels: int = MAX_PIXELS
     names = read_names(path.parent / SIDECAR)
     labels = torch.from_numpy(values)
     return LabelMap(labels, indices, tuple(names.get(i, f"chunk_{i}") for i in indices), _colours(image, indices))
+
+
+def read_soft_mask(path: str | os.PathLike[str]) -> Tensor:
+    """(h, w) in [0, 1] of a grey picture, white where the chunk is.
+
+    Raises:
+        ImageError: as `chunkygan.images.open_image`; a picture in colour, or one that is transparent in places.
+    """
+    image = open_image(path)
+    if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
+        raise ImageError(f"{path}: is transparent in places; a soft mask is opaque, with its values as grey levels")
+    red, green, blue = from_pil(image, name=str(path))[0]
+    if not (torch.equal(red, green) and torch.equal(red, blue)):
+        raise ImageError(f"{path}: is a colour picture; a soft mask is grey, white where the chunk is")
+    return (red + 1) / 2
 
 
 def read_names(path: Path) -> dict[int, str]:

@@ -158,6 +158,14 @@ def with_rest(masks: Tensor, *, tolerance: float = 0.0) -> Tensor:
     return together / together.sum(0).clamp(min=1e-12)
 
 
+def dilated(region: Tensor, pixels: int) -> Tensor:
+    """(h, w) bool: a region, (h, w) bool, and all that is at most so many pixels away, up, down and across."""
+    if not pixels:
+        return region
+    grown = F.max_pool2d(region[None, None].float(), 2 * pixels + 1, stride=1, padding=pixels)
+    return grown[0, 0] > 0
+
+
 def _place(values: Tensor, where: Tensor) -> tuple[int, ...]:
     """Index of the first place where a condition holds."""
     flat = int(where.flatten().to(torch.uint8).argmax())

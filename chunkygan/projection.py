@@ -25,6 +25,7 @@ from chunkygan.component_edits import (
 from chunkygan.drawing import composite
 from chunkygan.errors import ProjectionError
 from chunkygan.interfaces import Generator, LatentSpace
+from chunkygan.mask_painting import painted_segments
 from chunkygan.moves import Move
 from chunkygan.spaces import latent_spaces
 from chunkygan.types import Codes, Noise, Segments, Styles, WeightChanges
@@ -52,6 +53,7 @@ class Projection:
         recipe: the resolved recipe that made it.
         weight_changes: of the generator, where it was tuned for this picture.
         alignment: where the picture lies in the photo that it was cut from; None where that is not known.
+        fitted: the fit's own chunks, where other masks have been painted since; None: `segments` are the fit's.
     """
 
     target: Tensor
@@ -67,6 +69,7 @@ class Projection:
     recipe: dict[str, Any] = field(default_factory=dict)
     weight_changes: WeightChanges | None = None
     alignment: Alignment | None = None
+    fitted: Segments | None = None
 
     @property
     def masks(self) -> Tensor:
@@ -182,6 +185,22 @@ class Projection:
         if sorted(order) != list(range(len(self.edits))):
             raise ProjectionError(f"the order must name each edit, 0 to {len(self.edits) - 1}, once; got {list(order)}")
         return replace(self, edits=tuple(self.edits[i] for i in order))
+
+    def with_masks(self, masks: Tensor | Segments | None) -> Projection:
+        """The projection with other masks, from which each chunk's code is drawn at once; the fit's own are kept.
+
+        Args:
+            masks: (n_chunks, h, w) in [0, 1], divided by their sum; or chunks with their static mask; None: the fit's
+                own again, bit for bit.
+
+        Raises:
+            ShapeError: another number of chunks or size, a value outside of [0, 1], or a pixel that no mask has.
+            ProjectionError: chunks of other names.
+        """
+        own = self.segments if self.fitted is None else self.fitted
+        if masks is None:
+            return replace(self, segments=own, fitted=None)
+        return replace(self, segments=painted_segments(self.segments, masks), fitted=own)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes it as one safetensors file, whole or not at all; `chunkygan.load_projection` reads it.

@@ -24,7 +24,7 @@ from chunkygan.types import Codes, Segments, WeightChanges
 from chunkygan.weights import find, read_safetensors, sha256, write_safetensors
 
 FORMAT = "chunkygan.projection"
-VERSION = 3  # 2: edits have rows, names and a switch; weight changes. 3: edits by components
+VERSION = 4  # 2: edits have rows, names and a switch; weight changes. 3: edits by components. 4: painted masks
 
 
 def save_projection(projection: Projection, path: str | os.PathLike[str]) -> None:
@@ -35,6 +35,7 @@ def save_projection(projection: Projection, path: str | os.PathLike[str]) -> Non
     """
     p = projection
     tensors = {"target": _packed_picture(p.target), **_packed_masks(p.segments)}
+    tensors |= {} if p.fitted is None else {f"fitted.{name}": part for name, part in _packed_masks(p.fitted).items()}
     tensors |= {f"code.{i}": code for i, code in enumerate(p.codes.values)}
     tensors |= {f"noise.{i}": value for i, value in enumerate(p.noise or ())}
     tensors |= {f"mask_state.{name}": value for name, value in p.mask_state.items()}
@@ -94,6 +95,7 @@ def _assembled(description: dict[str, Any], tensors: dict[str, Tensor], generato
     target = _unpacked_picture(tensors["target"])
     size = {"h": target.shape[2], "w": target.shape[3]}
     segments = _unpacked_masks(tensors, names, size)
+    fitted = {name.removeprefix("fitted."): part for name, part in tensors.items() if name.startswith("fitted.")}
     codes = Codes(tuple(tensors[f"code.{i}"] for i in range(len(names))), spaces)
     count = sum(name.startswith("noise.") for name in tensors)
     projection = Projection(
@@ -106,6 +108,7 @@ def _assembled(description: dict[str, Any], tensors: dict[str, Tensor], generato
         edits=tuple(_edit(edit, f"edit.{i}", tensors) for i, edit in enumerate(description["edits"])),
         weight_changes=_weight_changes(tensors, description.get("weight_changes")),
         alignment=_alignment(description.get("alignment")),
+        fitted=_unpacked_masks(fitted, names, size) if fitted else None,
     )  # fmt: skip
     _check(projection)
     return projection
@@ -118,7 +121,8 @@ def _check(p: Projection) -> None:
     for name, code, space in zip(p.segments.names, p.codes.values, p.spaces):
         if tuple(code.shape) != space.code_shape or not torch.isfinite(code).all():
             raise ShapeError(f"the code of chunk '{name}' must be {space.code_shape} finite numbers")
-    check_masks(p.masks, names=p.segments.names)
+    for segments in (p.segments, *([] if p.fitted is None else [p.fitted])):
+        check_masks(segments.masks, names=segments.names)
     maps = [tuple(value.shape) for value in p.generator.noise_maps()]
     if p.noise is not None and [tuple(value.shape) for value in p.noise] != maps:
         raise ShapeError("the noise maps are not this generator's")

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from chunkygan.errors import ImageError, RecipeError, ShapeError
-from chunkygan.images import MAX_PIXELS, from_pil, list_images, open_image
-from chunkygan.labels import MAX_LABELS, LabelMap, distinct_colours, one_hot, read_label_map
+from chunkygan.images import MAX_PIXELS, list_images
+from chunkygan.labels import MAX_LABELS, LabelMap, distinct_colours, one_hot, read_label_map, read_soft_mask
 from chunkygan.masks import check_range, resize_masks
 
 
@@ -85,14 +85,9 @@ def _from_folder(folder: Path, size: tuple[int, int]) -> Layers:
 
 def _soft_mask(path: Path, size: tuple[int, int]) -> Tensor:
     """(*size) in [0, 1] of a grey picture."""
-    image = open_image(path)
-    if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
-        raise ImageError(f"{path}: is transparent in places; a soft mask is opaque, with its values as grey levels")
-    red, green, blue = from_pil(image, name=str(path))[0]
-    if not (torch.equal(red, green) and torch.equal(red, blue)):
-        raise ImageError(f"{path}: is a colour picture; a soft mask is grey, white where the chunk is")
-    _check_aspect(red, size, str(path))
-    return resize_masks((red.unsqueeze(0) + 1) / 2, size)[0]
+    mask = read_soft_mask(path)
+    _check_aspect(mask, size, str(path))
+    return resize_masks(mask.unsqueeze(0), size)[0]
 
 
 def _from_npy(path: Path, size: tuple[int, int]) -> Layers:

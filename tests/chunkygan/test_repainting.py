@@ -11,8 +11,9 @@ from chunkygan.components.seg_heads.datasetgan_mlp import DatasetGanMlp
 from chunkygan.directions import read_direction
 from chunkygan.editing_vectors import read_vectors, write_vectors
 from chunkygan.errors import ComponentError, ProjectionError, ShapeError, WeightsError
-from chunkygan.head_labels import dilated, labels_of
+from chunkygan.head_labels import labels_of
 from chunkygan.lightning.repainting import RepaintSettings
+from chunkygan.masks import dilated
 from chunkygan.moves import channel_direction
 from chunkygan.projection import Projection
 from chunkygan.repainting import refine, repaint
