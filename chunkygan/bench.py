@@ -108,21 +108,23 @@ class Overhead:
 
 def lightning_overhead(case: Case, perceptual: dict[str, Any], *, steps: int) -> Overhead:
     """Whole steps in Lightning's loop, less the time inside `training_step`, backward pass and update of each."""
-    from chunkygan.lightning import fitting
+    from chunkygan.lightning.batch_fit import BatchFit
+    from chunkygan.lightning.batch_members import Attend, Member
+    from chunkygan.lightning.trainer import quiet_trainer, ticks
+
+    inside: list[float] = []
+    ends: list[float] = []
+
+    class Timed(BatchFit):
+        def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+            began = time.perf_counter()
+            super().optimizer_step(*args, **kwargs)  # runs the closure: training_step and backward
+            inside.append(time.perf_counter() - began)
 
     fit = chunk_fit(case, bench_of(case, perceptual), steps)
-    inside: list[float] = []
-    step = fit.optimizer_step
-
-    def timed(*args: Any, **kwargs: Any) -> None:
-        began = time.perf_counter()
-        step(*args, **kwargs)  # runs the closure: training_step and backward
-        inside.append(time.perf_counter() - began)
-
-    fit.optimizer_step = timed  # type: ignore[method-assign]
-    ends: list[float] = []
+    attend = Attend([Member(fit, [lambda _: ends.append(time.perf_counter())])])
     options = {"accelerator": "cpu" if case.device == "cpu" else "gpu", "devices": 1, "precision": case.precision}
-    fitting.run(fit, listeners=[lambda _: ends.append(time.perf_counter())], trainer=options)
+    quiet_trainer(steps=steps, callbacks=[attend], **options).fit(Timed([fit]), ticks())
     added = [end - begin - own for (begin, end), own in zip(pairwise(ends), inside[1:])]
     return Overhead(case, statistics.median(added), statistics.median(inside[1:]))
 

@@ -14,6 +14,7 @@ from chunkygan.build import create
 from chunkygan.compositing import blend, keep_static
 from chunkygan.errors import RecipeError
 from chunkygan.interfaces import Generator, MaskGenerator, Perceptual
+from chunkygan.lightning.batch_fit import BatchFit
 from chunkygan.lightning.chunk_fit import ChunkFit, Problem, Settings
 from chunkygan.loading import frozen
 from chunkygan.spaces import latent_spaces
@@ -119,7 +120,8 @@ def masks_of(case: Case) -> MaskGenerator:
 
 def our_step(case: Case, bench: Bench) -> Callable[[], float]:
     """A step of this project's fit, its update included, without Lightning around it."""
-    fit = chunk_fit(case, bench)
+    fit = BatchFit([chunk_fit(case, bench)]).to(case.device)
+    fit.on_fit_start()
     optimizer = fit.configure_optimizers()["optimizer"]
 
     def step() -> float:
@@ -148,9 +150,7 @@ def chunk_fit(case: Case, bench: Bench, steps: int = 1000) -> ChunkFit:
         frugal=case.memory == "frugal",
     )  # fmt: skip
     problem = Problem(bench.target, bench.generator, spaces, bench.perceptual)
-    fit = ChunkFit(problem, masks, [space.mean() for space in spaces], settings).to(case.device)
-    fit.on_fit_start()
-    return fit
+    return ChunkFit(problem, masks, [space.mean() for space in spaces], settings).to(case.device)
 
 
 def plain_step(case: Case, bench: Bench, chunks: int | None = None) -> Callable[[], float]:

@@ -97,6 +97,11 @@ def drawn_of(
     """As `composite_of`, with what each chunk has drawn."""
     cover = cover_of_segments(generator, segments, size) if cover is None else cover
     crops = generator.synthesis_windows(styles, cover.windows, cover.owners, noise=noise, frugal=frugal, size=size)
+    return composed(crops, segments, target, cover)
+
+
+def composed(crops: Sequence[Tensor], segments: Segments, target: Tensor, cover: Cover) -> Drawn:
+    """The picture that chunks make which are drawn already, one crop a window of the cover."""
     blended = blend_windows(crops, segments.masks, cover.windows, cover.owners)
     return Drawn(keep_static(blended, target, segments.static), blended, crops, cover, segments)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -343,8 +344,26 @@ class SegHead(nn.Module, ABC):
             )
 
 
+@dataclass(frozen=True)
+class FitRequest:
+    """One picture for an inverter: the arguments of `Inverter.project` that are its own."""
+
+    target: Tensor
+    spaces: Sequence[Spec]
+    mask_generator: MaskGenerator
+    start: Fit | None = None
+    listeners: Sequence[Listener] = ()
+    state: Path | None = None
+
+
 class Inverter(ABC):
-    """Finds codes for the chunks of one image. Inverters chain: `start` may be another inverter's result."""
+    """Finds codes for the chunks of one image. Inverters chain: `start` may be another inverter's result.
+
+    Attributes:
+        fits_together: whether `project_all` gains by many requests at once; otherwise it fits one after the other.
+    """
+
+    fits_together: bool = False
 
     @abstractmethod
     def project(
@@ -368,6 +387,25 @@ class Inverter(ABC):
             listeners: called after every step.
             state: file in which an unfinished fit is kept; where it exists, that fit goes on.
         """
+
+    def project_all(
+        self, requests: Sequence[FitRequest], *, generator: Generator, perceptual: Perceptual, seed: int = 0
+    ) -> Iterator[tuple[int, Fit | Exception]]:
+        """The fits of several pictures, each as `project` gives it, as they end: place among the requests, and the fit
+        or what went wrong with it.
+
+        An inverter that can fit them together overrides this, and says so by `fits_together`.
+        """
+        for place, one in enumerate(requests):
+            try:
+                fit = self.project(
+                    one.target, generator=generator, spaces=one.spaces, mask_generator=one.mask_generator,
+                    perceptual=perceptual, start=one.start, seed=seed, listeners=one.listeners, state=one.state,
+                )  # fmt: skip
+            except Exception as error:
+                yield place, error
+            else:
+                yield place, fit
 
 
 class Encoder(nn.Module, ABC):

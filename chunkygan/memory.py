@@ -51,6 +51,7 @@ def fitting_mode(
     device: torch.device | str,
     *,
     perceptual: Perceptual | None = None,
+    pictures: int = 1,
 ) -> Mode:
     """``"joint"`` where all chunks' activations fit in what is free on a device, ``"frugal"`` otherwise.
 
@@ -59,10 +60,11 @@ def fitting_mode(
     Args:
         drawn: what is drawn of each chunk, or the chunks.
         perceptual: the distance, whose activations come on top.
+        pictures: how many composites are compared; what is drawn is of all of them.
     """
     cover = cover_of_segments(generator, drawn) if isinstance(drawn, Segments) else drawn
     device = torch.device(device)
-    need, free = step_bytes(generator, cover, perceptual=perceptual), free_bytes(device)
+    need, free = step_bytes(generator, cover, perceptual=perceptual, pictures=pictures), free_bytes(device)
     usable = WHERE_UNKNOWN if free is None else USABLE * free
     if need.joint <= usable:
         return "joint"
@@ -75,7 +77,9 @@ def fitting_mode(
     return "frugal"
 
 
-def step_bytes(generator: Generator, cover: Cover, *, perceptual: Perceptual | None = None) -> Need:
+def step_bytes(
+    generator: Generator, cover: Cover, *, perceptual: Perceptual | None = None, pictures: int = 1
+) -> Need:
     """What a step takes, told from drawing four small windows and comparing one picture.
 
     What is kept of a window grows with its height, its width and its area, so that four windows tell it of all.
@@ -85,10 +89,10 @@ def step_bytes(generator: Generator, cover: Cover, *, perceptual: Perceptual | N
         return Need(0, 0)
     kept = _kept_of_windows(generator)
     windows = [kept(*window.size) for window in cover.windows]
-    pictures = _PICTURES * sum(window.size[0] * window.size[1] for window in cover.windows)
+    crops = _PICTURES * sum(window.size[0] * window.size[1] for window in cover.windows)
     compared = _kept_of_comparison(generator, perceptual)
-    passing = IN_PASSING * max(compared.largest, *(one.largest for one in windows))
-    beside = compared.total + pictures + passing
+    passing = IN_PASSING * max(pictures * compared.largest, *(one.largest for one in windows))
+    beside = pictures * compared.total + crops + passing
     return Need(round(sum(one.total for one in windows) + beside), round(max(one.total for one in windows) + beside))
 
 

@@ -1,26 +1,25 @@
-"""Eq. 2 as a LightningModule: codes, and masks where they move, fitted to one picture."""
+"""Eq. 2 for one picture: its codes, and its masks where they move; what they ask to be drawn, and what that is worth."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from chunkygan.drawing import Drawn, cover_of_segments, drawn_of
+from chunkygan.drawing import Drawn, cover_of_segments
 from chunkygan.interfaces import Generator, LatentSpace, MaskGenerator, Perceptual
 from chunkygan.lightning import noise_maps
+from chunkygan.lightning.batch_drawing import Sketch, drawn_together
 from chunkygan.lightning.fit_settings import Settings
 from chunkygan.lightning.schedule import fading, learning_rate
-from chunkygan.lightning.views import View, reduced, view_of
+from chunkygan.lightning.views import reduced
 from chunkygan.masks import pruned
-from chunkygan.memory import fitting_mode
 from chunkygan.objective import dispersion, incoherence, l2, objective, shrinking
 from chunkygan.spaces import batched_styles
-from chunkygan.types import Noise, Segments, Styles
+from chunkygan.types import Noise, Segments
 from chunkygan.windows import Cover
 
 
@@ -34,7 +33,7 @@ class Problem:
     perceptual: Perceptual
 
 
-class ChunkFit(pl.LightningModule):
+class ChunkFit(nn.Module):
     """One picture's codes in training. Codes are kept as offsets from their start, in their space's own unit.
 
     Args:
@@ -43,6 +42,10 @@ class ChunkFit(pl.LightningModule):
         start: one code a chunk, ``code_shape`` of its space.
         noise: noise maps to begin with; None: the generator's own.
         seed: of the latent noise.
+
+    Attributes:
+        history: the losses of each step.
+        adam: what the optimiser remembers of each of `trained`, between fits.
     """
 
     def __init__(
@@ -56,7 +59,7 @@ class ChunkFit(pl.LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self._held = [problem]  # in a list, so that Lightning does not take the networks for its own
+        self._held = [problem]  # in a list, so that the networks are no part of it
         self.settings, self.seed = settings, seed
         self.mask_generator = mask_generator
         self.offsets = nn.ParameterList(torch.zeros_like(code) for code in start)
@@ -71,11 +74,10 @@ class ChunkFit(pl.LightningModule):
         self.noise = nn.ParameterList(
             nn.Parameter(value.detach().clone(), requires_grad=settings.fit_noise) for value in (maps if fitted else [])
         )
-        self.frugal = bool(settings.frugal)
         self.history: list[dict[str, Tensor]] = []
+        self.adam: list[dict[str, Any]] = []
         self._covers: dict[int | None, Cover] = {}  # by the size that is drawn, as long as masks rest
         self._resting: dict[int | None, Segments] = {}
-        self._views: dict[int | None, View] = {}
         self.movable = any(p.requires_grad for p in mask_generator.parameters())
         if self.movable:
             with torch.no_grad():
@@ -85,6 +87,20 @@ class ChunkFit(pl.LightningModule):
     def problem(self) -> Problem:
         """What is fitted to what."""
         return self._held[0]
+
+    @property
+    def device(self) -> torch.device:
+        """Where its codes are."""
+        return self.get_buffer("start_0").device
+
+    @property
+    def steps_left(self) -> int:
+        """How many steps are to be done."""
+        return self.settings.steps - len(self.history)
+
+    def size(self) -> int | None:
+        """Longer side in pixels at which the next step draws; None: the full size."""
+        return self.settings.size(len(self.history))
 
     def codes(self) -> list[Tensor]:
         """The chunks' codes, each ``code_shape`` of its space."""
@@ -104,6 +120,86 @@ class ChunkFit(pl.LightningModule):
                 self._resting[size] = self._reduced(self._segments(), size)
         return self._resting[size]
 
+    def cover(self, segments: Segments, size: int | None = None) -> Cover:
+        """Where each chunk is drawn; taken once where masks rest."""
+        if self._moving():
+            return cover_of_segments(self.problem.generator, segments, size)
+        if size not in self._covers:
+            self._covers[size] = cover_of_segments(self.problem.generator, segments, size)
+        return self._covers[size]
+
+    def sketch(self, size: int | None = None, *, noisy: bool = False) -> Sketch:
+        """What there is to draw at a size.
+
+        Args:
+            noisy: with the latent noise of the next step.
+        """
+        codes, segments = self.codes(), self.segments(size)
+        if noisy:
+            codes = [code + noise for code, noise in zip(codes, self._latent_noise())]
+        noise: Noise = list(self.noise) if len(self.noise) else "const"
+        return Sketch(codes, self.problem.spaces, segments, self.cover(segments, size), noise)
+
+    def composite(self) -> Tensor:
+        """(1, 3, h, w): what the codes draw together, at full size."""
+        p = self.problem
+        return drawn_together(p.generator, [self.sketch()], p.target)[0].image
+
+    def terms(self, drawn: Drawn, target: Tensor, distance: Tensor | None) -> dict[str, Tensor]:
+        """The objective's terms that have a weight, unweighted.
+
+        Args:
+            drawn: what was drawn of the sketch of this step.
+            target: (1, 3, h, w), of the picture's size.
+            distance: scalar, the perceptual distance; None where it has no weight.
+        """
+        weights, terms = self.settings.weights, dict[str, Tensor]()
+        if distance is not None:
+            terms["perceptual"] = distance
+        if weights["l2"]:
+            terms["l2"] = l2(drawn.image, target).sum()
+        if weights["dispersion"]:
+            terms["dispersion"] = dispersion(self._comparable())
+        if weights["coherence"] and len(self.offsets) > 1:
+            terms["coherence"] = incoherence(drawn.disagreement())
+        if len(self.noise) and self.settings.fit_noise:
+            terms["noise"] = noise_maps.correlation(self.noise)
+        if weights["masks"] and self._moving():
+            first = self.get_buffer("first_areas")
+            terms["masks"] = shrinking(drawn.segments.masks.mean((1, 2)), first, keep=self.settings.mask_keep)
+        return terms
+
+    def recorded(self, terms: dict[str, Tensor]) -> Tensor:
+        """The weighted sum of a step's terms, after all have gone into the history."""
+        total = objective(terms, self.settings.weights)
+        self.history.append({name: value.detach() for name, value in {**terms, "total": total}.items()})
+        return total
+
+    def trained(self) -> list[tuple[dict[str, Any], Callable[[], float]]]:
+        """Groups of parameters for the optimiser, each with the factor of its step size in the next step."""
+        s = self.settings
+        shared = [] if self.shared is None else [self.shared]
+        own = {"params": [*self.offsets, *shared, *(n for n in self.noise if n.requires_grad)], "lr": s.lr}
+        groups: list[tuple[dict[str, Any], Callable[[], float]]] = [(own, self._rate)]
+        if moving := [p for p in self.mask_generator.parameters() if p.requires_grad]:
+            groups.append(({"params": moving, "lr": s.mask_lr}, self._mask_rate))
+        return groups
+
+    def after_step(self) -> None:
+        """What follows a step of the optimiser."""
+        if self.settings.fit_noise:
+            noise_maps.normalise(self.noise)
+
+    def hold_on(self, device: torch.device) -> None:
+        """Moves what it only holds, target and networks, to a device."""
+        p = self.problem
+        networks = {"generator": p.generator.to(device), "perceptual": p.perceptual.to(device)}
+        self._held = [replace(p, target=p.target.to(device), **networks)]
+
+    def forget_masks(self) -> None:
+        """Has masks and windows taken anew, after the parameters were set from outside."""
+        self._resting, self._covers = {}, {}
+
     def _reduced(self, segments: Segments, size: int | None) -> Segments:
         if size is None:
             return segments
@@ -119,111 +215,19 @@ class ChunkFit(pl.LightningModule):
             masks = pruned(masks, self.settings.mask_threshold)
         return Segments(masks, self.mask_generator.names, None if static is None else static[0])
 
-    def noise_input(self) -> Noise:
-        """The fitted noise maps, or the generator's own."""
-        return list(self.noise) if len(self.noise) else "const"
-
-    def composite(self) -> Tensor:
-        """(1, 3, h, w): what the codes draw together, at full size."""
-        return self._drawn(self.styles(self.codes()), self.segments(), None).image
-
-    def _drawn(self, styles: Styles, segments: Segments, size: int | None) -> Drawn:
-        return drawn_of(
-            self.problem.generator, styles, segments, self._view(size).target, noise=self.noise_input(),
-            cover=self.cover(segments, size), frugal=self.frugal, size=size,
-        )  # fmt: skip
-
-    def styles(self, codes: Sequence[Tensor]) -> Styles:
-        """S-space codes of codes, a batch."""
-        return batched_styles(self.problem.spaces, codes)
-
-    def cover(self, segments: Segments, size: int | None = None) -> Cover:
-        """Where each chunk is drawn; taken once where masks rest."""
-        if self._moving():
-            return cover_of_segments(self.problem.generator, segments, size)
-        if size not in self._covers:
-            self._covers[size] = cover_of_segments(self.problem.generator, segments, size)
-        return self._covers[size]
-
-    def _view(self, size: int | None) -> View:
-        if size not in self._views:
-            with torch.no_grad():
-                p = self.problem
-                self._views[size] = view_of(p.target, p.perceptual, size, self.settings.perceptual_size)
-        return self._views[size]
-
-    def terms(self, codes: Sequence[Tensor]) -> dict[str, Tensor]:
-        """The objective's terms that have a weight, unweighted."""
-        weights, size = self.settings.weights, self.settings.size(len(self.history))
-        segments, styles, view = self.segments(size), self.styles(codes), self._view(size)
-        drawn = self._drawn(styles, segments, size)
-        image, terms = drawn.image, dict[str, Tensor]()
-        if weights["perceptual"]:
-            terms["perceptual"] = view.distance(image, self.problem.perceptual).sum()
-        if weights["l2"]:
-            terms["l2"] = l2(image, view.target).sum()
-        if weights["dispersion"]:
-            terms["dispersion"] = dispersion(self._comparable())
-        if weights["coherence"] and len(codes) > 1:
-            terms["coherence"] = incoherence(drawn.disagreement())
-        if len(self.noise) and self.settings.fit_noise:
-            terms["noise"] = noise_maps.correlation(self.noise)
-        if weights["masks"] and self._moving():
-            first = self.get_buffer("first_areas")
-            terms["masks"] = shrinking(segments.masks.mean((1, 2)), first, keep=self.settings.mask_keep)
-        return terms
-
-    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-        terms = self.terms([code + noise for code, noise in zip(self.codes(), self._latent_noise())])
-        total = objective(terms, self.settings.weights)
-        self.history.append({name: value.detach() for name, value in {**terms, "total": total}.items()})
-        return total
-
-    def configure_optimizers(self) -> Any:
+    def _rate(self) -> float:
         s = self.settings
-        shared = [] if self.shared is None else [self.shared]
-        groups = [{"params": [*self.offsets, *shared, *(n for n in self.noise if n.requires_grad)], "lr": s.lr}]
-        if moving := [p for p in self.mask_generator.parameters() if p.requires_grad]:
-            groups.append({"params": moving, "lr": s.mask_lr})
-        optimizer = torch.optim.Adam(groups, betas=s.betas, fused=self.device.type in ("cpu", "cuda"))
+        return learning_rate(len(self.history), s.steps, rampup=s.rampup, rampdown=s.rampdown)
 
-        def rate(step: int) -> float:
-            return learning_rate(step, s.steps, rampup=s.rampup, rampdown=s.rampdown)
-
-        def mask_rate(step: int) -> float:
-            return rate(step) if s.masks_move(step) else 0.0
-
-        rates: list[Any] = [rate, mask_rate]
-        factor = torch.optim.lr_scheduler.LambdaLR(optimizer, rates[: len(groups)])
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": factor, "interval": "step"}}
-
-    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        super().optimizer_step(*args, **kwargs)
-        if self.settings.fit_noise:
-            noise_maps.normalise(self.noise)
-
-    def on_fit_start(self) -> None:
-        p = self.problem
-        self._held = [
-            Problem(p.target.to(self.device), p.generator.to(self.device), p.spaces, p.perceptual.to(self.device))
-        ]
-        self._views = {}
-        if self.settings.frugal is None:
-            p, segments = self.problem, self.segments()
-            mode = fitting_mode(p.generator, self.cover(segments), self.device, perceptual=p.perceptual)
-            self.frugal = mode == "frugal"
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["history"] = [{name: float(value) for name, value in row.items()} for row in self.history]
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.history = [{name: torch.tensor(value) for name, value in row.items()} for row in checkpoint["history"]]
-        self._resting, self._covers = {}, {}
+    def _mask_rate(self) -> float:
+        return self._rate() if self.settings.masks_move(len(self.history)) else 0.0
 
     def _comparable(self) -> Tensor:
         """(n_chunks, d) codes, without noise, as rows of one space: the chunks' own where they agree, S otherwise."""
-        codes, kinds = self.codes(), {type(space) for space in self.problem.spaces}
-        return torch.stack([code.flatten() for code in codes]) if len(kinds) == 1 else torch.cat(self.styles(codes), 1)
+        codes, spaces = self.codes(), self.problem.spaces
+        if len({type(space) for space in spaces}) == 1:
+            return torch.stack([code.flatten() for code in codes])
+        return torch.cat(batched_styles(spaces, codes), 1)
 
     def _latent_noise(self) -> list[Tensor]:
         """Noise on the codes, a function of seed and step alone, so that a resumed fit draws the same."""

@@ -1,4 +1,4 @@
-"""What watches a fit: listeners, an early stop, and its saved state."""
+"""What watches a fit that goes alone: listeners, and its saved state."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
 from chunkygan.errors import ProjectionError
-from chunkygan.lightning.chunk_fit import ChunkFit
 from chunkygan.types import Listener, Segments, Step
+
+if TYPE_CHECKING:
+    from chunkygan.lightning.repainting import Repainting
+    from chunkygan.lightning.tuning import Tuning
 
 
 class Tell(pl.Callback):
@@ -25,7 +28,7 @@ class Tell(pl.Callback):
         self.listeners = list(listeners)
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *_: Any) -> None:
-        fit: ChunkFit = pl_module
+        fit: Tuning | Repainting = pl_module
         done = len(fit.history)
         if not self.listeners and done % 10:  # reading a loss makes the host wait for the device
             return
@@ -38,21 +41,6 @@ class Tell(pl.Callback):
 
         for listener in self.listeners:
             listener(Step(done, fit.settings.steps, losses, lambda: _preview(fit), stop, lambda: _segments(fit)))
-
-
-class StopOnPlateau(pl.Callback):
-    """Ends a fit when the mean loss of `patience` steps beats that of as many before by less than `min_improvement`."""
-
-    def __init__(self, patience: int, min_improvement: float) -> None:
-        self.patience, self.min_improvement = patience, min_improvement
-
-    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: Any, *_: Any) -> None:
-        history = pl_module.history
-        if len(history) < 2 * self.patience or len(history) % self.patience:
-            return
-        totals = torch.stack([row["total"] for row in history[-2 * self.patience :]]).view(2, -1).mean(1)
-        if totals[1] > totals[0] * (1 - self.min_improvement):
-            trainer.should_stop = True
 
 
 class SaveState(pl.Callback):
@@ -78,10 +66,10 @@ class SaveState(pl.Callback):
 
 
 @torch.no_grad()
-def _segments(fit: ChunkFit) -> Segments:
+def _segments(fit: Tuning | Repainting) -> Segments:
     return fit.segments()
 
 
 @torch.no_grad()
-def _preview(fit: ChunkFit) -> Tensor:
+def _preview(fit: Tuning | Repainting) -> Tensor:
     return fit.composite().clamp(-1, 1).cpu()

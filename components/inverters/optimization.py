@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,8 +18,9 @@ from chunkygan.components.inverters.start import (
     regressed_codes,
 )
 from chunkygan.errors import ProjectionError, RecipeError
-from chunkygan.interfaces import Generator, Inverter, LatentSpace, MaskGenerator, Perceptual
+from chunkygan.interfaces import FitRequest, Generator, Inverter, LatentSpace, MaskGenerator, Perceptual
 from chunkygan.lightning import fitting
+from chunkygan.lightning.batch_members import Member
 from chunkygan.lightning.chunk_fit import ChunkFit, Problem, Settings
 from chunkygan.shapes import check_shape
 from chunkygan.spaces import latent_spaces
@@ -131,21 +132,49 @@ class Optimization(Inverter):
         listeners: Sequence[Listener] = (),
         state: Path | None = None,
     ) -> Fit:
-        check_shape(target, "1 3 h w", name="target", h=generator.resolution[0], w=generator.resolution[1])
-        if not torch.isfinite(target).all():
+        request = FitRequest(target, spaces, mask_generator, start, listeners, state)
+        ((_, fit),) = self.project_all([request], generator=generator, perceptual=perceptual, seed=seed)
+        if isinstance(fit, Exception):
+            raise fit
+        return fit
+
+    @property
+    def fits_together(self) -> bool:  # type: ignore[override]
+        """Always, but where a scale of the loss, which adapts to what it is given, would be that of all pictures."""
+        return self.trainer.get("precision") != "16-mixed"
+
+    def project_all(
+        self, requests: Sequence[FitRequest], *, generator: Generator, perceptual: Perceptual, seed: int = 0
+    ) -> Iterator[tuple[int, Fit | Exception]]:
+        if len(requests) > 1 and not self.fits_together:
+            yield from super().project_all(requests, generator=generator, perceptual=perceptual, seed=seed)
+            return
+        problems, places = _problems(requests, generator, perceptual), list[int]()
+        members: list[Member] = []
+        settings = self._settings([_segments(one.mask_generator) for one in requests])
+        for place, (one, problem) in enumerate(zip(requests, problems)):
+            try:
+                fit = self._fit(one, problem, settings, seed)
+            except Exception as error:
+                yield place, error
+                continue
+            members.append(Member(fit, one.listeners, one.state, self.patience, self.min_improvement))
+            places.append(place)
+        for number, problem_found in fitting.run_batch(members, trainer=self.trainer):
+            place = places[number]
+            yield place, problem_found or _result(members[number].fit, requests[place].spaces)
+
+    def _fit(self, one: FitRequest, problem: Problem, settings: Settings, seed: int) -> ChunkFit:
+        """The fit of a picture, at its start."""
+        check_shape(one.target, "1 3 h w", name="target", **_size(problem.generator))
+        if not torch.isfinite(one.target).all():
             raise ProjectionError("the target holds numbers that are not finite")
-        segments = _segments(mask_generator)
-        made = latent_spaces(spaces, generator)
-        codes = self._start_codes(target, generator, made, spaces, segments, start, seed)
-        fit = ChunkFit(
-            Problem(target, generator, made, perceptual), mask_generator, codes, self._settings(segments),
-            noise=None if start is None else start.noise, seed=seed,
-        )  # fmt: skip
-        fitting.run(
-            fit, listeners=listeners, patience=self.patience, min_improvement=self.min_improvement,
-            state=state, trainer=self.trainer,
-        )  # fmt: skip
-        return _result(fit, spaces)
+        segments = _segments(one.mask_generator)
+        codes = self._start_codes(
+            one.target, problem.generator, problem.spaces, one.spaces, segments, one.start, seed
+        )
+        noise = None if one.start is None else one.start.noise
+        return ChunkFit(problem, one.mask_generator, codes, settings, noise=noise, seed=seed)
 
     def _start_codes(
         self,
@@ -169,10 +198,20 @@ class Optimization(Inverter):
             return bank_codes(bank, target, spaces, segments)
         return regressed_codes(bank, target, generator, spaces, segments)
 
-    def _settings(self, segments: Segments) -> Settings:
-        few = float((segments.masks > 0).sum()) <= FEW_PIXELS
+    def _settings(self, chunks: Sequence[Segments]) -> Settings:
+        few = sum(float((one.masks > 0).sum()) for one in chunks) <= FEW_PIXELS
         frugal = {"joint": False, "frugal": True, "auto": False if few else None}[self.memory]
         return Settings(**self.settings, frugal=frugal)  # type: ignore[arg-type]
+
+
+def _problems(requests: Sequence[FitRequest], generator: Generator, perceptual: Perceptual) -> list[Problem]:
+    """What is fitted to what; chunks of equal spaces share the space, in whatever picture they are."""
+    spaces = iter(latent_spaces([spec for one in requests for spec in one.spaces], generator))
+    return [Problem(one.target, generator, [next(spaces) for _ in one.spaces], perceptual) for one in requests]
+
+
+def _size(generator: Generator) -> dict[str, int]:
+    return {"h": generator.resolution[0], "w": generator.resolution[1]}
 
 
 def _segments(mask_generator: MaskGenerator) -> Segments:
