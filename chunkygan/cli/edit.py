@@ -8,6 +8,8 @@
   chunkygan edit face.safetensors --labels wide.png     the classes of its pixels, to be repainted in a paint program
   chunkygan edit face.safetensors --repaint wide.png    the picture for what was painted, and a vector, wide.safetensors
   chunkygan edit other.safetensors --edit runs/edit/face/wide.safetensors=1 --refine 20
+  chunkygan edit face.safetensors --write-masks masks   its masks, a grey picture a chunk, or --write-masks masks.png
+  chunkygan edit face.safetensors --paint-masks masks   with what was painted there; --refit 40 fits the codes to it
 
 --chunk, --rows and --refine belong to the edit, sweep or grid before them. The projection's own edits stay; --remove
 takes them.
@@ -42,6 +44,8 @@ class _InOrder(argparse.Action):
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    from chunkygan.cli import edit_masks
+
     parser.add_argument("projections", nargs="+", metavar="PROJECTION", help="files, or folders with projections")
     edit, sweep = "NAME=STRENGTH", "NAME=FROM:TO:COUNT"
     parser.add_argument("--edit", action=_InOrder, metavar=edit, help="a direction's file or name, and how far")
@@ -61,12 +65,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--refine", action=_InOrder, type=int, metavar="N", help="steps that fit the edit to it")
     parser.add_argument("--steps", type=int, metavar="N", help="of --repaint; default: 60")
     parser.add_argument("--keep", type=float, default=1.0, metavar="X", help="hold the rest X times as much")
+    edit_masks.configure(parser)
     parser.add_argument("--head", metavar="FILE", help="segmentation head; default: that of the generator's domain")
     parser.add_argument("--generator", metavar="NAME_OR_FILE", help="draw with it instead of the projection's own")
     parser.add_argument("--out", default="runs/edit", metavar="DIR", help="default: runs/edit")
 
 
 def run(args: argparse.Namespace) -> None:
+    from chunkygan.cli import edit_masks
+
     words = _edits(getattr(args, "words_in_order", None) or [])
     if args.video and not any(option == "sweep" for option, _ in words):
         raise ProjectionError("--video is of a sweep: add --sweep NAME=FROM:TO:COUNT")
@@ -75,6 +82,7 @@ def run(args: argparse.Namespace) -> None:
         raise ProjectionError(f"--labels and --repaint take one projection; there are {len(jobs)}")
     if args.steps is not None and args.steps < 1:
         raise ProjectionError(f"--steps must be 1 or more; got {args.steps}")
+    edit_masks.check(args, len(jobs))
     if args.paste and len(jobs) > 1:
         raise ProjectionError(f"--paste takes one projection; there are {len(jobs)}")
     if args.present:
@@ -168,6 +176,7 @@ def _edit(
     generator: Generator | None,
 ) -> None:
     """Edits one projection and writes its files."""
+    from chunkygan.cli import edit_masks
     from chunkygan.cli.edit_repaint import refined, repainted, write_labels
     from chunkygan.edit_words import direction_file
     from chunkygan.files import write_json
@@ -179,7 +188,10 @@ def _edit(
     projection = load_projection(file, generator=generator)
     for index in sorted(args.remove, reverse=True):
         projection = projection.remove_edit(index)
+    if args.write_masks:
+        return edit_masks.written(projection, args.write_masks)
     before = _picture(projection, blender)
+    projection = edit_masks.masked(projection, args)
     for option, asked in words:
         if option == "edit":
             projection = _with(projection, asked[0], asked[0].strengths[0], args)
