@@ -42,7 +42,7 @@ INJECTED: dict[str, tuple[str, ...]] = {
     "latent_space": ("generator", "device"),
     "encoder": ("generator", "device"),
     "inverter": ("generator", "device", "seed", "trainer"),
-    "mask_generator": ("generator", "size", "image", "perceptual", "seed", "classes", "device"),
+    "mask_generator": ("generator", "size", "image", "perceptual", "seed", "classes", "device", "fitted"),
     "seg_head": ("generator", "classes", "device"),
     "perceptual": ("device",),
     "identity": ("device",),
@@ -79,6 +79,27 @@ def _training(module: str, **parts: Key) -> dict[str, Key]:
     }
 
 
+_FITS = {
+    **_COMMON,
+    "generator": Key(kind="generator"),
+    "images": Key(section="chunkygan.evaluation.image_sets:image_source"),
+    "mask_generator": Key(kind="mask_generator", default=None, nullable=True),
+    "inverter": Key(kind="inverter", default={"name": "optimization"}),
+    "rows": Key(
+        many="map",
+        fields={
+            "latent_space": Key(kind="latent_space"),
+            "chunks": Key(type=bool, default=False),
+            "inverter": Key(type=dict, default={}),
+            "against": Key(type=str, default=""),
+            "mask_generator": Key(kind="mask_generator", default=None, nullable=True),
+        },
+    ),
+    "perceptual": Key(kind="perceptual"),
+}
+"""Keys of evaluations that fit every picture of a set for every row of a table."""
+
+
 JOBS: dict[str, dict[str, Key]] = {
     "invert": {
         **_COMMON,
@@ -90,28 +111,30 @@ JOBS: dict[str, dict[str, Key]] = {
         "perceptual": Key(kind="perceptual"),
         "identity": Key(kind="identity", default=None, nullable=True),
         "photo": Key(section="chunkygan.photo_alignment:PhotoOptions", default={}),
+        "batch": Key(type=int, default=1),
         "trainer": _TRAINER,
         "output": Key(section="chunkygan.inversion:OutputOptions", default={}),
     },
     "evaluate_fidelity": {
-        **_COMMON,
-        "generator": Key(kind="generator"),
-        "images": Key(section="chunkygan.evaluation.image_sets:image_source"),
-        "mask_generator": Key(kind="mask_generator", default=None, nullable=True),
-        "inverter": Key(kind="inverter", default={"name": "optimization"}),
-        "rows": Key(
-            many="map",
-            fields={
-                "latent_space": Key(kind="latent_space"),
-                "chunks": Key(type=bool, default=False),
-                "inverter": Key(type=dict, default={}),
-                "against": Key(type=str, default=""),
-                "mask_generator": Key(kind="mask_generator", default=None, nullable=True),
-            },
-        ),
-        "perceptual": Key(kind="perceptual"),
+        **_FITS,
         "measures": Key(kind="perceptual", many="list", presets=MEASURE_PRESETS, default=[]),
         "identity": Key(kind="identity", default=None, nullable=True),
+        "trainer": _TRAINER,
+    },
+    "evaluate_editability": {
+        **_FITS,
+        "identity": Key(kind="identity"),
+        "classifier": Key(kind="classifier"),
+        "edits": Key(
+            many="map",
+            fields={
+                "direction": Key(type=str, default=""),
+                "attribute": Key(type=str, default=""),
+                "chunks": Key(type=list[str], default=[]),
+            },
+        ),
+        "directions": Key(type=list[str], default=[]),
+        "calibration": Key(section="chunkygan.evaluation.calibration:Calibration", default={}),
         "trainer": _TRAINER,
     },
     "train_generator": _training(

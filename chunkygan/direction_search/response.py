@@ -46,10 +46,8 @@ class Responder:
         Args:
             step: (num_ws, w_dim), what strength 1 adds.
         """
-        reach = torch.tensor(strengths, dtype=torch.float32)
         means = torch.stack([self.responses(ws + strength * step).mean(0) for strength in strengths]).cpu()
-        centred = reach - reach.mean()
-        return (centred @ (means - means.mean(0))) / centred.square().sum()
+        return line_slopes(strengths, means)
 
     @torch.no_grad()
     def identity_loss(self, ws: Tensor, step: Tensor) -> float | None:
@@ -81,6 +79,13 @@ class Responder:
 
     def _read(self, styles: Styles) -> Tensor:
         return self.classifier(self._drawn(styles)) / self.spread.to(styles[0])
+
+
+def line_slopes(strengths: Sequence[float], responses: Tensor) -> Tensor:
+    """(k,): slopes of the lines through responses (n, k) at strengths (n,), by least squares."""
+    reach = torch.tensor(strengths, dtype=responses.dtype)
+    centred = reach - reach.mean()
+    return (centred @ (responses - responses.mean(0))) / centred.square().sum()
 
 
 def responder(

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from chunkygan.errors import ChunkyGANError
@@ -22,20 +22,24 @@ class ScoreFolder:
     Args:
         out: the run folder.
         rows: names of all rows; each gets a folder.
+        part: the folder that holds theirs, where an evaluation has several parts.
 
-    Files: ``targets/<picture>.png``; ``rows/<row>/<picture>.json``, written last, with the measures; beside it
+    Files: ``targets/<picture>.png``; ``<part>/<row>/<picture>.json``, written last, with the measures; beside it
     ``<picture>.png``, the reconstruction, and ``<picture>_masks.png`` for a row with chunks.
     """
 
-    def __init__(self, out: Path, rows: Sequence[str]) -> None:
+    def __init__(self, out: Path, rows: Sequence[str], part: str = "rows") -> None:
         self.out = out
-        self._folders = {name: out / "rows" / f"{number:02d}_{_plain(name)}" for number, name in enumerate(rows, 1)}
+        self._folders = {name: out / part / f"{number:02d}_{_plain(name)}" for number, name in enumerate(rows, 1)}
 
     def target(self, picture: str) -> Path:
         return self.out / "targets" / f"{picture}.png"
 
     def reconstruction(self, picture: str, row: str) -> Path:
         return self._folders[row] / f"{picture}.png"
+
+    def projection(self, picture: str, row: str) -> Path:
+        return self._folders[row] / f"{picture}.safetensors"
 
     def masks(self, picture: str, row: str) -> Path:
         return self._folders[row] / f"{picture}_masks.png"
@@ -47,6 +51,14 @@ class ScoreFolder:
 
     def is_done(self, picture: str, row: str) -> bool:
         return self._file(picture, row).is_file()
+
+    def scores(self, picture: str, row: str) -> dict[str, float]:
+        """The scores of a fit that is done.
+
+        Raises:
+            ChunkyGANError: the file is damaged; says which, to be deleted.
+        """
+        return _scores_in(self._file(picture, row))
 
     def read(self, pictures: Iterable[str]) -> Scores:
         """The scores of all fits that are done.
@@ -68,14 +80,18 @@ class ScoreFolder:
 
 def write_csv(path: Path, scores: Scores, failures: dict[tuple[str, str], str] | None = None) -> None:
     """One line for each picture and row: all measures, and why it failed."""
-    names = list(dict.fromkeys(name for values in scores.values() for name in values))
+    done = [{"image": image, "row": row, **values} for (image, row), values in scores.items()]
+    failed = [{"image": image, "row": row, "error": error} for (image, row), error in (failures or {}).items()]
+    write_lines(path, [*done, *failed], ["image", "row"])
+
+
+def write_lines(path: Path, lines: Sequence[Mapping[str, object]], first: Sequence[str]) -> None:
+    """Lines as CSV: the columns `first`, then all others in the order in which they come up, ``error`` last."""
+    others = dict.fromkeys(name for line in lines for name in line if name not in (*first, "error"))
     text = io.StringIO()
-    writer = csv.DictWriter(text, ["image", "row", *names, "error"], lineterminator="\n")
+    writer = csv.DictWriter(text, [*first, *others, "error"], lineterminator="\n")
     writer.writeheader()
-    for (image, row), values in scores.items():
-        writer.writerow({"image": image, "row": row, **values})
-    for (image, row), error in (failures or {}).items():
-        writer.writerow({"image": image, "row": row, "error": error})
+    writer.writerows(lines)
     atomic_write(path, lambda file: file.write(text.getvalue().encode()))
 
 

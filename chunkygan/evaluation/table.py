@@ -77,11 +77,17 @@ def markdown(table: Sequence[Line], measures: Sequence[str], baseline: str) -> s
     compared = [line for line in table if line.row.against]
     second = [[line.row.name, line.row.against, *(shown_wins(line.cells[name]) for name in measures)]
               for line in compared]  # fmt: skip
-    parts = [_rows_of_cells(head, first), f"Mean ± sd; in brackets the ratio to {baseline}. Lower is better."]
+    parts = [rows_of_cells(head, first), f"Mean ± sd; in brackets the ratio to {baseline}. Lower is better."]
     if compared:
         parts += ["Pictures on which a row is better than its counterpart:",
-                  _rows_of_cells(["row", "against", *measures], second)]  # fmt: skip
+                  rows_of_cells(["row", "against", *measures], second)]  # fmt: skip
     return "\n\n".join(parts) + "\n"
+
+
+def rows_of_cells(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    texts = [head, ["---"] * len(head), *body]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |" for cells in texts)
 
 
 def shown(cell: Cell) -> str:
@@ -137,8 +143,3 @@ def _known(values: Iterable[float | None]) -> list[float]:
 
 def _mean(values: Sequence[float]) -> float | None:
     return statistics.mean(values) if values else None
-
-
-def _rows_of_cells(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    texts = [head, ["---"] * len(head), *body]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |" for cells in texts)

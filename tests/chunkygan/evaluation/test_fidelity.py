@@ -145,7 +145,7 @@ def test_processes_share_the_fits_and_one_of_them_sums_up(
     fits: list[tuple[str, str, int]] = []
     together = threading.Barrier(2)
 
-    def fit(self: FidelityEvaluation, number: int, picture: str, row: Row, total: int) -> bool:
+    def fit(self: FidelityEvaluation, number: int, picture: str, row: Row) -> bool:
         if number <= 2:
             together.wait(60)  # each of the two is at work
         fits.append((picture, row.name, self.team.rank))
