@@ -408,6 +408,52 @@ class Inverter(ABC):
                 yield place, fit
 
 
+class SharingInverter(Inverter):
+    """An inverter of two parts: codes that each picture has of its own, then a generator changed for all of them.
+
+    `project` does both for one picture.
+
+    Attributes:
+        together: whether the pictures of a run share one changed generator; otherwise each gets its own.
+    """
+
+    together: bool
+
+    @abstractmethod
+    def own_part(
+        self,
+        target: Tensor,
+        *,
+        generator: Generator,
+        spaces: Sequence[Spec],
+        mask_generator: MaskGenerator,
+        perceptual: Perceptual,
+        start: Fit | None = None,
+        seed: int = 0,
+        listeners: Sequence[Listener] = (),
+        state: Path | None = None,
+    ) -> Fit:
+        """What `project` finds before it changes the generator; arguments as there."""
+
+    @abstractmethod
+    def shared_part(
+        self,
+        targets: Sequence[Tensor],
+        fits: Sequence[Fit],
+        *,
+        generator: Generator,
+        perceptual: Perceptual,
+        seed: int = 0,
+        listeners: Sequence[Listener] = (),
+        state: Path | None = None,
+    ) -> list[Fit]:
+        """The fits with weight changes that they share: one object in all of them. Arguments as in `project`.
+
+        Args:
+            targets: (1, 3, h, w) in [-1, 1], one a fit.
+        """
+
+
 class Encoder(nn.Module, ABC):
     """An image encoder that predicts W+ codes."""
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -33,15 +35,17 @@ class PictureJob:
 
     Args:
         source: the picture file.
-        folder: gets the results; ``metrics.json`` is written last and says that all is there.
+        folder: gets the results.
+        measures: name of the file with the measures; it is written last and says that all is there.
     """
 
     source: Path
     folder: Path
+    measures: str = "metrics.json"
 
     @property
     def metrics_file(self) -> Path:
-        return self.folder / "metrics.json"
+        return self.folder / self.measures
 
     def is_done(self) -> bool:
         """Whether the results of this very picture are there."""
@@ -62,7 +66,7 @@ class PictureJob:
         for note in placed.notes:
             say(note)
         mask_generator = inversion.masks_for(target, stem=self.source.stem)
-        self._begin()
+        self._begin(getattr(mask_generator, "colours", None))
         evolution = Evolution(inversion.output.evolution)
         chunked = self._fitted("projection", inversion, watch, [frames, evolution], target, mask_generator)
         baseline = self._fitted("baseline", inversion, watch, [], target) if inversion.output.baseline else None
@@ -70,6 +74,19 @@ class PictureJob:
         self._write(chunked, baseline, inversion, frames.pictures, getattr(mask_generator, "colours", None))
         if evolution.moments:
             write_image(self.folder / "evolution.png", evolution.sheet(getattr(mask_generator, "colours", None)))
+        return chunked
+
+    def rewrite(self, inversion: Inversion, projection: Projection, baseline: Projection | None = None) -> Projection:
+        """Writes the files of fits that `run` has written once, and that draw otherwise now; the measured projection.
+
+        Args:
+            baseline: the global fit; None: there is none.
+        """
+        kept = json.loads((self.folder / "source.json").read_text(encoding="utf-8")).get("colours")
+        chunked = replace(projection, metrics=_compared(projection, baseline))
+        if baseline is not None:
+            baseline.save(self.folder / "baseline.safetensors")
+        self._write(chunked, baseline, inversion, [], None if kept is None else torch.tensor(kept))
         return chunked
 
     def _fitted(
@@ -117,14 +134,17 @@ class PictureJob:
             write_image(self.folder / "report.png", sheet)
         write_json(self.metrics_file, projection.metrics)
 
-    def _begin(self) -> None:
+    def _begin(self, colours: Tensor | None) -> None:
         """Takes over what an interrupted run of the same picture left, and nothing of another one's."""
         if not self._is_same_source():
-            for name in ("metrics.json", "projection.safetensors", "baseline.safetensors"):
+            for name in ("metrics.json", self.measures, "projection.safetensors", "baseline.safetensors"):
                 (self.folder / name).unlink(missing_ok=True)
             for state in self.folder.glob("*.ckpt"):
                 state.unlink()
-        write_json(self.folder / "source.json", {"file": self.source.name, "sha256": sha256(self.source)})
+        about: dict[str, object] = {"file": self.source.name, "sha256": sha256(self.source)}
+        if colours is not None:
+            about["colours"] = colours.tolist()
+        write_json(self.folder / "source.json", about)
 
     def _is_same_source(self) -> bool:
         saved = self.folder / "source.json"

@@ -39,9 +39,11 @@ def run(args: argparse.Namespace) -> int:
         raise ImageError("name a picture or a folder of pictures")
     recipe = load_recipe(args.recipe, [*overrides, *photo_overrides(args)], job="invert", seed=args.seed)
 
+    from chunkygan.cli.invert_together import own_parts, tune
     from chunkygan.inversion import Inversion
     from chunkygan.lightning.share import launch
     from chunkygan.run_folder import open_run
+    from chunkygan.together import own_part, shares
 
     out = Path(args.out)
     jobs = _jobs(pictures, out)
@@ -49,9 +51,13 @@ def run(args: argparse.Namespace) -> int:
     with launch(recipe.data["trainer"]) as team:
         began = time.monotonic()
         inversion = Inversion(recipe, trainer=team.trainer)
+        if together := shares(inversion):
+            inversion, whole, jobs = own_part(inversion), inversion, own_parts(jobs)
         places = {_place(number, job, jobs): job for number, job in enumerate(jobs, 1)}
         tasks = {place: (place, job) for place, job in places.items()}
         outcome = team.share(tasks, partial(_invert, inversion=inversion, team=team, alone=len(jobs) == 1))
+        if together and team.first:
+            tune(whole, jobs, out)
         seconds = time.monotonic() - began
     return _concluded(outcome, team, seconds) if team.first else 0
 

@@ -87,9 +87,9 @@ def test_it_stops_at_the_threshold_without_a_step(tiny, tune, pivot, target):
 
 
 def test_the_peers_threshold_is_that_of_their_network_only(pivot):
-    by = {name: PivotalTuning()._settings(pivot.segments, name).stop_at for name in ("lpips_alex", "lpips_procfaces")}
+    by = {name: PivotalTuning()._settings([pivot.segments], name).stop_at for name in ("lpips_alex", "lpips_procfaces")}
     assert by == {"lpips_alex": 0.06, "lpips_procfaces": 0.0}
-    assert PivotalTuning(stop_at=0.2)._settings(pivot.segments, "lpips_alex").stop_at == 0.2
+    assert PivotalTuning(stop_at=0.2)._settings([pivot.segments], "lpips_alex").stop_at == 0.2
 
 
 def test_the_loss_may_see_single_chunks_only(tiny, pixels, pivot, target):
@@ -97,8 +97,7 @@ def test_the_loss_may_see_single_chunks_only(tiny, pixels, pivot, target):
 
     settings = TuningSettings(1, 1e-3, 1.0, 0.0, 0.0, 0.75, 0.0, False)
     seen = seen_by(pivot.segments, ["left"])
-    tuning = Tuning(Pivot(target, pivot.codes, pivot.segments, None, seen), tiny, tiny, pixels, settings)
-    tuning._target_features = pixels.features(target)
+    tuning = Tuning([Pivot(target, pivot.codes, pivot.segments, None, seen)], tiny, tiny, pixels, settings)
     with torch.no_grad():
         image = tuning.composite()
         expected = (seen * (image - target)).square().mean()
