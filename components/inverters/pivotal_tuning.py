@@ -49,8 +49,8 @@ class PivotalTuning(SharingInverter):
         keep: share of what tuning has gained that the stored difference must keep.
 
     Source: Roich et al., Pivotal Tuning (2021); numbers of danielroich/PTI, pictures in turn as there, but for
-    `locality_distance`, which there is 30 over 18 x 512 coordinates of W+ (0.31 each), for `stop_at` of several pictures,
-    which there is none, and for `rank` and `keep`, which are this project's.
+    `locality_distance`, which there is 30 over 18 x 512 coordinates of W+ (0.31 each). `rank` and `keep` are this
+    project's, and so is `stop_at` of several pictures.
     """
 
     def __init__(
