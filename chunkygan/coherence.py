@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from chunkygan.errors import ShapeError
 from chunkygan.shapes import check_shape
 from chunkygan.types import Window
+
+LEAST_OVERLAP = 1e-3
+"""Pixels; less in all counts as none."""
 
 
 def disagreement(images: Tensor, masks: Tensor, static: Tensor | None = None) -> Tensor:
@@ -97,12 +99,13 @@ def mean_disagreement(apart: Tensor, shared: Tensor) -> float | None:
         shared: (h, w), what `overlap` gives.
 
     Returns:
-        0 to 4; None where masks overlap nowhere (less than a thousandth of a pixel in all).
+        0 to 4; None where masks overlap nowhere (less than `LEAST_OVERLAP`).
 
+    >>> import torch
     >>> masks = torch.full((2, 4, 4), 0.5)
     >>> images = torch.stack([torch.zeros(3, 4, 4), torch.full((3, 4, 4), 0.2)])
     >>> round(mean_disagreement(disagreement(images, masks), overlap(masks)), 4)
     0.04
     """
     weight = float(shared.double().sum())
-    return None if weight < 1e-3 else float(apart.detach().double().sum()) / weight
+    return None if weight < LEAST_OVERLAP else float(apart.detach().double().sum()) / weight

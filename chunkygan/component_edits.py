@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Union
 from weakref import WeakKeyDictionary
@@ -30,6 +30,7 @@ class ComponentEdit:
         chunks: indices of the chunks that it changes.
         name: what it is called.
         enabled: False: it stays in the list and does nothing.
+        masks: as of `chunkygan.moves.Move`.
     """
 
     spec: Spec
@@ -37,6 +38,7 @@ class ComponentEdit:
     chunks: tuple[int, ...]
     name: str = ""
     enabled: bool = True
+    masks: bool = False
 
     @property
     def acts(self) -> bool:
@@ -48,6 +50,10 @@ class ComponentEdit:
         """The rows of W+ that its spec names."""
         rows = self.spec.get("rows")
         return None if rows is None else (rows[0], rows[1])
+
+    def of_chunk(self, i: int) -> ComponentEdit:
+        """What it is for one of its chunks: itself."""
+        return self
 
 
 AnyEdit = Union[Move, ComponentEdit]
@@ -101,6 +107,17 @@ def edited_code(edit: AnyEdit, code: Tensor, space: LatentSpace) -> Tensor:
 def added_styles(edit: AnyEdit, space: LatentSpace) -> Styles | None:
     """What an edit adds to the styles, (1, c_k) a layer, where the space cannot hold it; None for nothing."""
     return style_offsets(edit, space) if isinstance(edit, Move) else None
+
+
+def edited_styles(edits: Sequence[AnyEdit], code: Tensor, space: LatentSpace) -> Styles:
+    """Styles, batch of 1, of a code after edits in their order, those that its space cannot hold included."""
+    for edit in edits:
+        code = edited_code(edit, code, space)
+    styles = space.to_styles(code[None])
+    for edit in edits:
+        if (offsets := added_styles(edit, space)) is not None:
+            styles = [style + offset for style, offset in zip(styles, offsets)]
+    return styles
 
 
 def warning_about(edit: AnyEdit, generator: Generator) -> str | None:

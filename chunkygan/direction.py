@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,6 +25,7 @@ class Direction:
         native_strength: what the file's own vector is, in units of this one: its strength 1 elsewhere is this here.
         origin: where 0 lies along it, for directions whose strength is a place and not a way (GANSpace); else None.
         generator_sha256: of the weight file that it belongs to; None where its file does not say.
+        geometric: whether it moves what is seen, as a turn of the head does, so that masks should go along.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Direction:
     native_strength: float = 1.0
     origin: float | None = None
     generator_sha256: str | None = None
+    geometric: bool = False
 
     def for_rows(self, num_ws: int) -> Tensor:
         """(num_ws, w_dim): the unit direction on the rows it is meant for, 0 on the others.
@@ -58,6 +61,19 @@ class Direction:
         if self.origin is None:
             raise ShapeError(f"direction '{self.name}' has no origin: its strength is a way, not a place")
         return place * self.native_strength - (ws[:, 0] @ self.vector.to(ws) - self.origin)
+
+
+GEOMETRIC = frozenset({"yaw", "pitch", "roll", "pose", "rotation", "rotate", "turn", "tilt"})
+"""Words in the names of directions and attributes that move the whole of what is seen, where a file does not say."""
+
+
+def sounds_geometric(name: str) -> bool:
+    """Whether a name has one of the words in `GEOMETRIC`.
+
+    >>> sounds_geometric("stylegan_ffhq_pose_w_boundary"), sounds_geometric("nose_tip")
+    (True, False)
+    """
+    return not GEOMETRIC.isdisjoint(re.split(r"[^a-z]+", name.lower()))
 
 
 def unit_direction(name: str, vector: Tensor, rows: tuple[int, int] | None, path: object) -> Direction:

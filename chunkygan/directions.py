@@ -15,7 +15,7 @@ from torch import Tensor
 from chunkygan.checkpoint_files.content import read_content
 from chunkygan.checkpoint_files.recognition import described
 from chunkygan.checkpoint_files.stored import Array, Stored
-from chunkygan.direction import Direction, unit_direction
+from chunkygan.direction import Direction, sounds_geometric, unit_direction
 from chunkygan.directions_file import is_own, read_own
 from chunkygan.errors import WeightsError
 from chunkygan.wording import did_you_mean
@@ -92,7 +92,9 @@ def read_directions(
         return [replace(unit_direction(stem, vector.reshape(-1), None, path), space="s")]
     if vector.ndim == 2 and vector.shape[0] == w_dim and vector.shape[0] > MOST_ROWS:
         return [unit_direction(f"{stem}_{i}", column, rows, path) for i, column in enumerate(vector.T)]
-    return [unit_direction(stem, _rows_of(vector, w_dim, path), rows or _known_rows(stem, vector, Path(path)), path)]
+    known_rows = rows or _known_rows(stem, vector, Path(path))
+    found = unit_direction(stem, _rows_of(vector, w_dim, path), known_rows, path)
+    return [replace(found, geometric=sounds_geometric(stem))]
 
 
 def _rows_of(vector: Tensor, w_dim: int, path: object) -> Tensor:

@@ -27,7 +27,7 @@ def write_directions(
     Raises:
         WeightsError: the file cannot be written.
     """
-    about = {d.name: {"space": d.space, "rows": d.rows} for d in directions}
+    about = {d.name: {"space": d.space, "rows": d.rows, "geometric": d.geometric} for d in directions}
     metadata = {
         "format": FORMAT, "format_version": str(VERSION), "directions": json.dumps(about),
         "generator_sha256": generator_sha256 or "", **{name: json.dumps(value) for name, value in notes.items()},
@@ -75,4 +75,4 @@ def _direction(name: str, vector: Any, about: Mapping[str, Any], digest: str | N
     if rows is not None and not (isinstance(rows, list) and len(rows) == 2 and all(isinstance(r, int) for r in rows)):
         raise WeightsError(f"{path} is damaged: '{name}' has the rows {rows!r}")
     whole = unit_direction(name, vector, None if rows is None else (rows[0], rows[1]), path)
-    return replace(whole, space=space, generator_sha256=digest)
+    return replace(whole, space=space, generator_sha256=digest, geometric=about.get("geometric") is True)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from torch import Tensor
 from chunkygan import registry
 from chunkygan.build import create
 from chunkygan.checkpoint_files.flow_states import KIND
-from chunkygan.direction import Direction
+from chunkygan.direction import Direction, sounds_geometric
 from chunkygan.directions import read_direction, read_directions
 from chunkygan.domain import Domain, domain_names, load_domain
 from chunkygan.errors import ProjectionError
@@ -41,6 +41,7 @@ class EditWords:
         chunks: names; empty: all.
         rows: of W+; None: the direction's own.
         refine: steps in which it is fitted to the picture; 0: none.
+        masks: whether masks that can move go along; None: where the direction is geometric and moves all chunks.
     """
 
     name: str
@@ -48,6 +49,21 @@ class EditWords:
     chunks: list[str] = field(default_factory=list)
     rows: tuple[int, int] | None = None
     refine: int = 0
+    masks: bool | None = None
+
+
+class Found(NamedTuple):
+    """What a name stands for.
+
+    Args:
+        direction: of the length that strength 1 is in its file; or the spec of an edit by a component.
+        rows: of W+ that it is meant for; None: all, or those that the component knows.
+        geometric: whether it moves what is seen, as a turn of the head does.
+    """
+
+    direction: Tensor | dict[str, Any]
+    rows: tuple[int, int] | None
+    geometric: bool
 
 
 def parse_edit(text: str, *, sweep: bool = False) -> EditWords:
@@ -93,7 +109,7 @@ def find_direction(
     *,
     digest: str | None = None,
     present: Path | None = None,
-) -> tuple[Tensor | dict[str, Any], tuple[int, int] | None]:
+) -> Found:
     """A direction by its file or name, of the length that strength 1 is in its file, and the rows it is meant for.
 
     A name is looked for in the folders, as a file or in a file of several, and then among the directions that the
@@ -111,9 +127,9 @@ def find_direction(
         WeightsError: a file that holds no direction of this generator.
     """
     if (channel := _CHANNEL.fullmatch(name)) is not None:
-        return channel_direction(generator, [(int(channel[1]), int(channel[2]), 1.0)]), None
+        return Found(channel_direction(generator, [(int(channel[1]), int(channel[2]), 1.0)]), None, False)
     if (flow := find_flow(name, folders, digest=digest, present=present)) is not None:
-        return flow, None
+        return Found(flow, None, all(map(sounds_geometric, flow["changes"])))
     file, _, part = name.partition("#")
     path = direction_file(file, folders)
     if path is not None:
@@ -127,7 +143,7 @@ def find_direction(
         edit = create("edit", file, generator=generator)
         if getattr(edit, "direction", None) is None:
             raise ProjectionError(f"edit '{file}' has no direction; it can be applied from Python only")
-        return edit.direction, getattr(edit, "rows", None)
+        return Found(edit.direction, getattr(edit, "rows", None), bool(getattr(edit, "geometric", False)))
     names = [*edits, *_names_in(folders), *several]
     where = f" in {', '.join(folders)}" if folders else ""
     raise ProjectionError(
@@ -136,13 +152,13 @@ def find_direction(
     )
 
 
-def _usable(direction: Direction, digest: str | None) -> tuple[Tensor, tuple[int, int] | None]:
+def _usable(direction: Direction, digest: str | None) -> Found:
     if digest and direction.generator_sha256 not in (None, digest):
         raise ProjectionError(
             f"direction '{direction.name}' was found for another generator: its file names weights with the sha256 "
             f"{str(direction.generator_sha256)[:12]}..., this one has {digest[:12]}..."
         )
-    return direction.vector * direction.native_strength, direction.rows
+    return Found(direction.vector * direction.native_strength, direction.rows, direction.geometric)
 
 
 def _of_several(generator: Generator, folders: Sequence[str], digest: str | None) -> list[Direction]:

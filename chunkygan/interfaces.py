@@ -229,6 +229,14 @@ class MaskGenerator(nn.Module, ABC):
         """(n_images, h, w) in [0, 1]: where the image itself is kept (S_X of Eq. 3); None for nowhere."""
         return None
 
+    def moved(self, change: Callable[[Tensor, LatentSpace], Styles]) -> Tensor | None:
+        """As `forward`, of the mask code with an edit: `change` gives styles, batch of 1, of a code in its space.
+
+        None where masks have no code. What has one takes an argument `fitted` in its constructor: the chunks' names and
+        what `fitted` has given, masks as a fit has left them.
+        """
+        return None
+
 
 class Perceptual(nn.Module, ABC):
     """A perceptual distance whose target side is computed once. `name` tells its network: ``lpips_squeeze``."""

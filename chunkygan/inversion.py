@@ -183,6 +183,7 @@ class Inversion:
             "steps": fit.steps,
             "seconds": round(seconds, 2),
             "chunks": len(fit.segments.names),
+            **({} if (apart := projection.mean_disagreement()) is None else {"disagreement": apart}),
             "peak_memory_bytes": _peak_memory(),
             **{f"area_{name}": round(last, 5) for name, (_, last) in fit.areas.items()},
             **{f"area_start_{name}": round(first, 5) for name, (first, _) in fit.areas.items()},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 import torch
@@ -26,12 +26,13 @@ class Move:
 
     Args:
         direction: of W, (w_dim,); of W+, (num_ws, w_dim); of S, (sum of style_dims,); or of the chunks' own space, its
-            ``code_shape``.
+            ``code_shape``. Or one of W+ for each of its chunks, (len(chunks), num_ws, w_dim).
         strength: how far; 0 is the identity, bit for bit.
         chunks: indices of the chunks it moves.
         rows: of a direction of W or W+, only rows ``rows[0]`` to ``rows[1] - 1`` of W+ are moved; None: all.
         name: what it is called.
         enabled: False: it stays in the list and does nothing.
+        masks: masks that can move go along: the mask code takes the same edit.
     """
 
     direction: Tensor
@@ -40,11 +41,24 @@ class Move:
     rows: tuple[int, int] | None = None
     name: str = ""
     enabled: bool = True
+    masks: bool = False
 
     @property
     def acts(self) -> bool:
         """Whether it changes anything."""
         return self.enabled and self.strength != 0
+
+    def of_chunk(self, i: int) -> Move:
+        """What it is for one of its chunks: itself, where all of them take the same direction.
+
+        Raises:
+            ProjectionError: not as many directions as chunks.
+        """
+        if self.direction.ndim != 3:
+            return self
+        if len(self.direction) != len(self.chunks):
+            raise ProjectionError(f"an edit with {len(self.direction)} directions, one a chunk, moves that many chunks")
+        return replace(self, direction=self.direction[self.chunks.index(i)], chunks=(i,))
 
 
 def check_move(move: Move, space: LatentSpace) -> None:

@@ -13,20 +13,22 @@ import torch
 from torch import Tensor
 
 from chunkygan.alignment import Alignment
+from chunkygan.coherence import LEAST_OVERLAP, mean_disagreement, overlap
 from chunkygan.component_edits import (
     AnyEdit,
     ComponentEdit,
-    added_styles,
     check_edit,
     component_edit,
     edited_code,
+    edited_styles,
     warning_about,
 )
-from chunkygan.drawing import composite
+from chunkygan.drawing import Drawn, drawn_of
 from chunkygan.errors import ProjectionError
 from chunkygan.interfaces import Generator, LatentSpace
 from chunkygan.mask_painting import painted_segments
 from chunkygan.moves import Move
+from chunkygan.moving_masks import can_move, moved_masks
 from chunkygan.spaces import latent_spaces
 from chunkygan.types import Codes, Noise, Segments, Styles, WeightChanges
 from chunkygan.weight_changes import tuned
@@ -42,7 +44,7 @@ class Projection:
     Args:
         target: (1, 3, h, w) in [-1, 1], the picture that was fitted.
         codes: the fitted codes, without edits.
-        segments: the chunks.
+        segments: the chunks, before any edit.
         generator: what draws them; on any device.
         generator_spec: its component spec, ``{"name": ..., "weights": ...}``, from which it is loaded again.
         generator_sha256: of its weight file; None for a generator without one.
@@ -73,8 +75,26 @@ class Projection:
 
     @property
     def masks(self) -> Tensor:
-        """(n_chunks, h, w) in [0, 1], summing to 1 at every pixel."""
-        return self.segments.masks
+        """(n_chunks, h, w) in [0, 1], summing to 1 at every pixel; moved by the edits that masks follow."""
+        return self.edited_segments.masks
+
+    @cached_property
+    def edited_segments(self) -> Segments:
+        """The chunks after all edits: `segments` themselves where no edit takes the masks along.
+
+        Masks that were painted over since the fit rest: their mask code knows nothing of what was painted.
+        """
+        edits = [edit for edit in self.edits if edit.acts and edit.masks]
+        if not edits or self.fitted is not None:
+            return self.segments
+        names, generator = self.segments.names, self.generator
+        masks = moved_masks(edits, names=names, state=self.mask_state, recipe=self.recipe, generator=generator)
+        return replace(self.segments, masks=masks)
+
+    @property
+    def masks_can_move(self) -> bool:
+        """Whether the masks have a code of their own, which an edit can move."""
+        return can_move(self.recipe, self.mask_state)
 
     @cached_property
     def spaces(self) -> tuple[LatentSpace, ...]:
@@ -92,28 +112,38 @@ class Projection:
         codes = list(self.codes.values)
         for edit in self.edits:
             for i in edit.chunks:
-                codes[i] = edited_code(edit, codes[i], self.spaces[i])
+                codes[i] = edited_code(edit.of_chunk(i), codes[i], self.spaces[i])
         return codes
 
     @torch.no_grad()
     def edited_styles(self) -> list[Styles]:
         """The chunks' styles, batch of 1, after all edits: those of single channels of S included."""
-        codes = self.edited_codes()
-        found = [space.to_styles(code[None].to(self._device)) for space, code in zip(self.spaces, codes)]
-        for edit in self.edits:
-            for i in edit.chunks:
-                if (offsets := added_styles(edit, self.spaces[i])) is not None:
-                    found[i] = [style + offset for style, offset in zip(found[i], offsets)]
-        return found
+        return [
+            edited_styles([edit.of_chunk(i) for edit in self.edits if i in edit.chunks], code.to(self._device), space)
+            for i, (code, space) in enumerate(zip(self.codes.values, self.spaces))
+        ]
 
-    @torch.no_grad()
     def render(self) -> Tensor:
         """(1, 3, h, w), nominally in [-1, 1]: Eq. 1, and Eq. 3 where there is a static mask, on the CPU."""
+        return self._in_windows().image.cpu()
+
+    def disagreement(self) -> Tensor:
+        """(h, w): how far the chunks disagree where their masks overlap, see `chunkygan.coherence`, on the CPU."""
+        return self._in_windows().disagreement().cpu()
+
+    def mean_disagreement(self) -> float | None:
+        """The number of `disagreement`: see `chunkygan.coherence.mean_disagreement`; None where no masks overlap."""
+        shared = overlap(self.masks, self.segments.static)
+        return mean_disagreement(self.disagreement(), shared) if float(shared.sum()) >= LEAST_OVERLAP else None
+
+    @torch.no_grad()
+    def _in_windows(self) -> Drawn:
+        """Each chunk drawn where its mask is used."""
         device = self._device
         static = None if self.segments.static is None else self.segments.static.to(device)
         segments = Segments(self.masks.to(device), self.segments.names, static)
-        image = composite(self.drawer, self.edited_styles(), segments, self.target.to(device), noise=self._noise())
-        return image.cpu()
+        styles = [torch.cat(layer) for layer in zip(*self.edited_styles())]
+        return drawn_of(self.drawer, styles, segments, self.target.to(device), noise=self._noise())
 
     @torch.no_grad()
     def drawn(self) -> Tensor:
@@ -128,6 +158,7 @@ class Projection:
         *,
         rows: tuple[int, int] | None = None,
         name: str = "",
+        masks: bool = False,
     ) -> Projection:
         """The projection with one more edit; warns where it goes beyond what the domain holds.
 
@@ -136,16 +167,18 @@ class Projection:
                 ``{"name": "styleflow", "weights": ..., "changes": {"smile": 1.0}}``.
             strength: how far; 0 is the identity, bit for bit.
             chunk: name of the chunk to move, or several; None: all.
+            masks: masks that have a code of their own (`seghead`) go along, for edits that move what is seen: a turn of
+                the head.
 
         Raises:
-            ProjectionError: no such chunk or rows.
+            ProjectionError: no such chunk or rows, or masks that cannot move.
             ShapeError: the direction fits no space of a chunk.
             ComponentError, WeightsError: a component that cannot be made.
         """
         if isinstance(direction, Mapping):
             made = component_edit(direction, float(strength), self.chunk_indices(chunk), rows, name)
-            return replace(self, edits=(*self.edits, self._checked(made)))
-        move = Move(direction.detach().cpu(), float(strength), self.chunk_indices(chunk), rows, name)
+            return replace(self, edits=(*self.edits, self._checked(replace(made, masks=masks))))
+        move = Move(direction.detach().cpu(), float(strength), self.chunk_indices(chunk), rows, name, masks=masks)
         return replace(self, edits=(*self.edits, self._checked(move)))
 
     def change_edit(self, index: int, *, chunk: str | Sequence[str] | None = None, **changes: Any) -> Projection:
@@ -154,7 +187,8 @@ class Projection:
         Args:
             index: of the edit in `edits`; negative from the end.
             chunk: chunks that it moves from now on; None: as before.
-            changes: any of `strength`, `name`, `enabled`; of a linear edit `direction` and `rows`, of another `spec`.
+            changes: any of `strength`, `name`, `enabled`, `masks`; of a linear edit `direction` and `rows`, of another
+                `spec`.
 
         Raises:
             ProjectionError, ShapeError: as `edit`; or no such edit.
@@ -200,7 +234,7 @@ class Projection:
         own = self.segments if self.fitted is None else self.fitted
         if masks is None:
             return replace(self, segments=own, fitted=None)
-        return replace(self, segments=painted_segments(self.segments, masks), fitted=own)
+        return replace(self, segments=painted_segments(self.edited_segments, masks), fitted=own)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes it as one safetensors file, whole or not at all; `chunkygan.load_projection` reads it.
@@ -223,7 +257,7 @@ class Projection:
         for name in wanted:
             if name not in names:
                 raise ProjectionError(f"no chunk '{name}'; {known(names)}{did_you_mean(name, names)}")
-        return tuple(names.index(name) for name in wanted)
+        return tuple(dict.fromkeys(names.index(name) for name in wanted))
 
     @property
     def _device(self) -> torch.device:
@@ -234,7 +268,11 @@ class Projection:
 
     def _checked(self, edit: AnyEdit) -> AnyEdit:
         for i in edit.chunks:
-            check_edit(edit, self.spaces[i])
+            check_edit(edit.of_chunk(i), self.spaces[i])
+        if edit.masks and not self.masks_can_move:
+            raise ProjectionError(
+                f"the masks of {', '.join(self.segments.names)} have no code that an edit could move: they rest"
+            )
         if (warning := warning_about(edit, self.generator)) is not None:
             warnings.warn(warning, stacklevel=3)
         return edit

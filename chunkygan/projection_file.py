@@ -24,7 +24,9 @@ from chunkygan.types import Codes, Segments, WeightChanges
 from chunkygan.weights import find, read_safetensors, sha256, write_safetensors
 
 FORMAT = "chunkygan.projection"
-VERSION = 4  # 2: edits have rows, names and a switch; weight changes. 3: edits by components. 4: painted masks
+VERSION = 4
+"""2: edits have rows, names and a switch; weight changes. 3: edits by components. 4: painted masks, masks that follow
+edits, edits with a direction for each chunk."""
 
 
 def save_projection(projection: Projection, path: str | os.PathLike[str]) -> None:
@@ -131,7 +133,7 @@ def _check(p: Projection) -> None:
             raise ShapeError("an edit names a chunk that is not there")
         if isinstance(edit, Move):  # a component's weights are looked for when it acts
             for i in edit.chunks:
-                check_move(edit, p.spaces[i])
+                check_move(edit.of_chunk(i), p.spaces[i])
 
 
 def _alignment(value: dict[str, Any] | None) -> Alignment | None:
@@ -145,12 +147,12 @@ def _described(edit: AnyEdit) -> dict[str, Any]:
     if isinstance(edit, ComponentEdit):
         return {
             "spec": dict(edit.spec), "strength": edit.strength, "chunks": list(edit.chunks), "name": edit.name,
-            "enabled": edit.enabled,
+            "enabled": edit.enabled, "masks": edit.masks,
         }  # fmt: skip
     rows = None if edit.rows is None else list(edit.rows)
     return {
         "strength": edit.strength, "chunks": list(edit.chunks), "rows": rows, "name": edit.name,
-        "enabled": edit.enabled,
+        "enabled": edit.enabled, "masks": edit.masks,
     }  # fmt: skip
 
 
@@ -161,12 +163,13 @@ def _edit(stored: dict[str, Any], key: str, tensors: dict[str, Tensor]) -> AnyEd
         if not isinstance(spec["name"], str):
             raise ValueError("an edit's component has no name")
         return ComponentEdit(
-            spec, float(stored["strength"]), tuple(stored["chunks"]), str(stored["name"]), bool(stored["enabled"])
-        )
+            spec, float(stored["strength"]), tuple(stored["chunks"]), str(stored["name"]), bool(stored["enabled"]),
+            bool(stored.get("masks", False)),
+        )  # fmt: skip
     direction, rows = tensors[key], stored.get("rows")
     return Move(
         direction, float(stored["strength"]), tuple(stored["chunks"]), None if rows is None else (rows[0], rows[1]),
-        str(stored.get("name", "")), bool(stored.get("enabled", True)),
+        str(stored.get("name", "")), bool(stored.get("enabled", True)), bool(stored.get("masks", False)),
     )  # fmt: skip
 
 

@@ -11,8 +11,8 @@
   chunkygan edit face.safetensors --write-masks masks   its masks, a grey picture a chunk, or --write-masks masks.png
   chunkygan edit face.safetensors --paint-masks masks   with what was painted there; --refit 40 fits the codes to it
 
---chunk, --rows and --refine belong to the edit, sweep or grid before them. The projection's own edits stay; --remove
-takes them.
+--chunk, --rows, --masks and --refine belong to the edit, sweep or grid before them. The projection's own edits stay;
+--remove takes them.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 
 _MOVES = ("edit", "sweep", "grid")
+COHERE_STEPS = 20
 
 
 class _InOrder(argparse.Action):
@@ -51,6 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--edit", action=_InOrder, metavar=edit, help="a direction's file or name, and how far")
     parser.add_argument("--chunk", action=_InOrder, metavar="NAME", help="only this chunk; may be given again")
     parser.add_argument("--rows", action=_InOrder, metavar="FIRST:END", help="only these rows of W+")
+    parser.add_argument("--masks", action=_InOrder, choices=("move", "static"), help="whether masks go along")
     parser.add_argument("--sweep", action=_InOrder, metavar=sweep, help="a strip over strengths")
     parser.add_argument("--video", action="store_true", help="write the sweep as sweep.mp4 too, there and back")
     parser.add_argument("--grid", action=_InOrder, nargs=2, metavar=sweep, help="two of them against each other")
@@ -63,6 +65,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--labels", metavar="FILE", help="write the classes of its pixels as a PNG, and stop")
     parser.add_argument("--repaint", action=_InOrder, metavar="FILE", help="draw the picture that has these classes")
     parser.add_argument("--refine", action=_InOrder, type=int, metavar="N", help="steps that fit the edit to it")
+    parser.add_argument(
+        "--cohere", action=_InOrder, nargs="?", type=int, const=COHERE_STEPS, metavar="N",
+        help=f"let neighbouring chunks agree again where they overlap, N steps; default: {COHERE_STEPS}",
+    )  # fmt: skip
     parser.add_argument("--steps", type=int, metavar="N", help="of --repaint; default: 60")
     parser.add_argument("--keep", type=float, default=1.0, metavar="X", help="hold the rest X times as much")
     edit_masks.configure(parser)
@@ -118,6 +124,8 @@ def _edits(in_order: list[tuple[str, Any]]) -> list[tuple[str, list[EditWords]]]
             found.append((option, [parse_edit(text, sweep=option != "edit") for text in texts]))
         elif option == "repaint":
             found.append((option, [EditWords(value, (1.0,))]))
+        elif option == "cohere":
+            found.append((option, [EditWords(option, (1.0,), refine=_positive(value, option))]))
         elif found and option != "chunk" and found[-1][0] not in (("edit",) if option == "refine" else _MOVES):
             raise ProjectionError(f"--{option} {value} does not go with --{found[-1][0]}")
         elif not found:
@@ -127,7 +135,9 @@ def _edits(in_order: list[tuple[str, Any]]) -> list[tuple[str, list[EditWords]]]
                 if option == "chunk":
                     words.chunks.append(value)
                 elif option == "refine":
-                    words.refine = _positive(value)
+                    words.refine = _positive(value, option)
+                elif option == "masks":
+                    words.masks = value == "move"
                 else:
                     words.rows = parse_rows(value)
     if sum(option in ("sweep", "grid") for option, _ in found) > 1:
@@ -144,9 +154,9 @@ def _check_present(words: list[tuple[str, list[EditWords]]], folders: list[str],
         raise ProjectionError("--present is for edits by a flow, such as flow.pt#smile=1; there is none")
 
 
-def _positive(steps: int) -> int:
+def _positive(steps: int, option: str) -> int:
     if steps < 1:
-        raise ProjectionError(f"--refine must be 1 or more steps; got {steps}")
+        raise ProjectionError(f"--{option} must be 1 or more steps; got {steps}")
     return steps
 
 
@@ -177,6 +187,7 @@ def _edit(
 ) -> None:
     """Edits one projection and writes its files."""
     from chunkygan.cli import edit_masks
+    from chunkygan.cli.edit_cohere import cohered, measured
     from chunkygan.cli.edit_repaint import refined, repainted, write_labels
     from chunkygan.edit_words import direction_file
     from chunkygan.files import write_json
@@ -198,6 +209,8 @@ def _edit(
             if asked[0].refine:
                 source = direction_file(asked[0].name.partition("#")[0], args.directions)
                 projection = refined(projection, asked[0], args, source)
+        elif option == "cohere":
+            projection = cohered(projection, asked[0])
         elif option == "repaint":
             projection = repainted(projection, asked[0], args, folder)
     if args.labels:
@@ -230,6 +243,7 @@ def _edit(
     projection.save(folder / "projection.safetensors")
     changed = float((picture - before).square().mean())
     measures = {"seam": round(seams(projection, picture, pasted_in), 6), "changed": round(changed, 6)}
+    measures |= measured(projection)
     write_json(folder / "edit.json", measures)
     print(f"seam {measures['seam']:.4f}, mean squared change {measures['changed']:.4f}; results: {folder}")
 
@@ -265,7 +279,7 @@ def _with(
     from chunkygan.edit_words import find_direction
     from chunkygan.flow_words import after_edits
 
-    direction, rows = find_direction(
+    direction, rows, geometric = find_direction(
         words.name, projection.generator, args.directions, digest=projection.generator_sha256,
         present=Path(args.present) if args.present else None,
     )  # fmt: skip
@@ -275,7 +289,10 @@ def _with(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         name = ", ".join(direction["changes"]) if isinstance(direction, dict) else Path(words.name).stem
-        edited = projection.edit(direction, strength, words.chunks or None, rows=words.rows or rows, name=name)
+        moves = geometric and not words.chunks and projection.masks_can_move if words.masks is None else words.masks
+        edited = projection.edit(
+            direction, strength, words.chunks or None, rows=words.rows or rows, name=name, masks=moves
+        )  # fmt: skip
     for warning in caught:
         print(f"warning: {warning.message}", file=sys.stderr)
     return edited

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from chunkygan.build import create
-from chunkygan.direction import Direction
+from chunkygan.direction import Direction, sounds_geometric
 from chunkygan.direction_search.attribute import Measured, best_rows, measured, on_rows, row_ranges
 from chunkygan.direction_search.linear import closed_form, conditioned, principal, separating
 from chunkygan.direction_search.response import Responder, most_specific, responder
@@ -92,7 +93,8 @@ def train(
         print(f"{name}: rows {best}, own share {found[-1].own:.2f}", flush=True)
     digest = sha256(find(generator["weights"])) if generator.get("weights") else None
     path = out_dir / "directions.safetensors"
-    write_directions(path, [m.direction for m in found], generator_sha256=digest)
+    named = [replace(m.direction, geometric=sounds_geometric(m.direction.name)) for m in found]
+    write_directions(path, named, generator_sha256=digest)
     _write_tables(out_dir, found, judge.names, wanted)
     write_image(out_dir / "strips.png", strips(reader, found, some))
     _write_channels(out_dir / "channels.csv", reader, some[: max(2, tried // 3)], judge.names, wanted, channels)

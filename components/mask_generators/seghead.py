@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from chunkygan.build import create
-from chunkygan.components.mask_generators.seghead_chunks import Small, chunks_of, without_small
+from chunkygan.components.mask_generators.seghead_chunks import Small, chunks_of, of_names, without_small
 from chunkygan.errors import ProjectionError, RecipeError
 from chunkygan.interfaces import Generator, LatentSpace, MaskGenerator, Perceptual, SegHead
 from chunkygan.labels import distinct_colours
 from chunkygan.sampling import sample_ws
+from chunkygan.types import Styles
 
 Start = Literal["projection", "bank", "mean"]
 
@@ -41,6 +42,7 @@ class SegHeadMasks(MaskGenerator):
         bank_samples: how many.
         models: how many of the head's ensemble are asked; null: all. Time follows it.
         seed: of the bank and of the projection.
+        fitted: the chunks' names, and what `fitted` has given after a fit: masks as the fit has left them.
 
     Attributes:
         offset: the parameter: how far the code is from its start, in standard deviations of its space.
@@ -78,6 +80,7 @@ class SegHeadMasks(MaskGenerator):
         bank_samples: int = 256,
         models: int | None = None,
         seed: int = 0,
+        fitted: tuple[Sequence[str], Mapping[str, Tensor]] | None = None,
     ) -> None:
         super().__init__()
         if not temperature > 0:
@@ -86,12 +89,17 @@ class SegHeadMasks(MaskGenerator):
         made: SegHead = create("seg_head", {"name": head, "weights": str(weights)}, generator=generator)
         self._held = (generator, made, create("latent_space", space, generator=generator))  # no part of its state
         self._chunks = chunks_of(made.classes, chunks, rest)
-        code = _start(start, generator, self.space, image, perceptual, start_steps, bank_samples, seed)
+        if fitted is None:
+            code = _start(start, generator, self.space, image, perceptual, start_steps, bank_samples, seed)
+        else:
+            code = _code(fitted[1], self.space)
         self.register_buffer("start", code.detach().clone())
         self.register_buffer("scale", self.space.scale().detach().clone())
         self.offset = nn.Parameter(torch.zeros_like(self.start))
-        areas = self._areas()
-        self._chunks = without_small(self._chunks, areas, least=least, small=small, rest=rest)
+        if fitted is None:
+            self._chunks = without_small(self._chunks, self._areas(), least=least, small=small, rest=rest)
+        else:
+            self._chunks = of_names(self._chunks, fitted[0], small=small, rest=rest)
         self.names = self._chunks.names
         self.colours = distinct_colours(len(self.names))
 
@@ -110,13 +118,18 @@ class SegHeadMasks(MaskGenerator):
 
     def logits(self) -> Tensor:
         """(1, n_classes, h, w), the mean of the models asked."""
-        generator, head, space = self._held
-        head.to(self.offset.device)
-        maps = generator.feature_stack(space.to_styles(self.code()[None]))
-        return head(maps, size=self.size, models=self.models).mean(0)
+        return self._logits(self.space.to_styles(self.code()[None]))
 
     def forward(self) -> Tensor:
         return self._chunks.masks(self.logits(), self.temperature)
+
+    def moved(self, change: Callable[[Tensor, LatentSpace], Styles]) -> Tensor:
+        return self._chunks.masks(self._logits(change(self.code(), self.space)), self.temperature)
+
+    def _logits(self, styles: Styles) -> Tensor:
+        generator, head, _ = self._held
+        head.to(self.offset.device)
+        return head(generator.feature_stack(styles), size=self.size, models=self.models).mean(0)
 
     def fitted(self) -> dict[str, Tensor]:
         return {"code": self.code()}
@@ -127,6 +140,14 @@ class SegHeadMasks(MaskGenerator):
         if not bool(masks.isfinite().all()):
             raise ProjectionError("the mask code gives masks that are no numbers; choose another start of seghead")
         return masks.mean((1, 2)).tolist()
+
+
+def _code(state: Mapping[str, Tensor], space: LatentSpace) -> Tensor:
+    """The code that a fit has kept."""
+    code = state.get("code")
+    if code is None or tuple(code.shape) != space.code_shape or not bool(code.isfinite().all()):
+        raise ProjectionError(f"the mask code that was kept must be {space.code_shape} finite numbers")
+    return code.to(space.generator.w_avg)
 
 
 def _start(

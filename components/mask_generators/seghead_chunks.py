@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from chunkygan.errors import RecipeError
+from chunkygan.errors import ProjectionError, RecipeError
 from chunkygan.wording import did_you_mean, known
 
 Small = Literal["merge", "drop", "keep"]
@@ -84,9 +84,23 @@ def without_small(chunks: Chunks, areas: Sequence[float], *, least: float, small
     """
     largest = chunks.names[max(range(len(areas)), key=areas.__getitem__)]
     gone = [name for name, area in zip(chunks.names, areas) if area < least and name not in (largest, rest)]
-    if small == "keep" or not gone:
-        return chunks
+    return chunks if small == "keep" or not gone else _without(chunks, gone, small, rest)
+
+
+def of_names(chunks: Chunks, names: Sequence[str], *, small: Small, rest: str) -> Chunks:
+    """The chunks that are left as `names`, the others merged into the rest or dropped as `without_small` does.
+
+    Raises:
+        ProjectionError: there are no such chunks.
+    """
+    left = _without(chunks, [name for name in chunks.names if name not in names], small, rest)
+    if left.names != tuple(names):
+        raise ProjectionError(f"the head's classes make the chunks {', '.join(left.names)}, not {', '.join(names)}")
+    return left
+
+
+def _without(chunks: Chunks, gone: Sequence[str], small: Small, rest: str) -> Chunks:
     members = {name: own for name, own in chunks.members.items() if name not in gone}
-    if small == "merge":
+    if small == "merge" and gone:
         members[rest] = members.get(rest, ()) + tuple(i for name in gone for i in chunks.members[name])
     return Chunks(members)

@@ -160,7 +160,7 @@ def test_the_job_writes_directions_that_edits_find_by_name_and_only_for_their_ge
     run = tmp_path / "run"
     directions = read_directions(run / "directions.safetensors", w_dim=16)
     assert [d.name for d in directions] == ["smile", "age"]
-    vector, rows = find_direction("age", tiny, [str(run)], digest=sha256(weights))
+    vector, rows, _ = find_direction("age", tiny, [str(run)], digest=sha256(weights))
     assert torch.allclose(vector, directions[1].vector * directions[1].native_strength) and rows == directions[1].rows
     with pytest.raises(ProjectionError, match="another generator"):
         find_direction("age", tiny, [str(run)], digest="0" * 64)
@@ -207,8 +207,9 @@ def test_the_shipped_directions_are_found_by_name_for_the_shipped_generator_and_
     generator = load_generator("procfaces_128")
     digest = sha256(find("procfaces_128_generator"))
     names = create("classifier", load_domain("procfaces_128").classifier).names
-    vectors = {name: find_direction(name, generator, digest=digest) for name in names}
-    assert all(vector.shape == (generator.w_dim,) for vector, _ in vectors.values())
+    found = {name: find_direction(name, generator, digest=digest) for name in names}
+    assert all(one.direction.shape == (generator.w_dim,) for one in found.values())
+    assert {name for name, one in found.items() if one.geometric} == {"yaw", "pitch"}
     with pytest.raises(ProjectionError, match="no direction 'smile'"):
         find_direction("smile", generator)
 
@@ -220,7 +221,7 @@ def test_shipped_directions_move_their_attribute_more_than_any_other() -> None:
     reader, _ = responder(generator, classifier, sample_ws(generator, 64, seed=77))
     ws = sample_ws(generator, 12, seed=78)
     for name in ("smile", "glasses", "yaw", "light_x"):
-        vector, rows = find_direction(name, generator, digest=sha256(find("procfaces_128_generator")))
+        vector, rows, _ = find_direction(name, generator, digest=sha256(find("procfaces_128_generator")))
         slopes = reader.slopes(ws, on_rows(vector, rows or (0, generator.num_ws), generator.num_ws), (-1.0, 1.0))
         own = slopes[classifier.names.index(name)]
         assert 0.6 < own < 1.6 and own > 2 * slopes.abs().topk(2).values[1]

@@ -1,0 +1,206 @@
+"""Chunks refined until they agree where they overlap, while each stays as it was edited in the core of its mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from chunkygan.coherence import disagreement_windows, overlap
+from chunkygan.compositing import blend_windows, effective_masks, keep_static
+from chunkygan.drawing import cover_of_segments
+from chunkygan.interfaces import Perceptual
+from chunkygan.lightning.schedule import learning_rate
+from chunkygan.lightning.views import View, view_of
+from chunkygan.masks import feather
+from chunkygan.objective import objective
+from chunkygan.projection import Projection
+from chunkygan.types import Noise, Segments, Styles
+
+
+@dataclass(frozen=True)
+class CohereSettings:
+    """Numbers of a refinement for coherence.
+
+    Attributes:
+        steps: optimiser steps.
+        lr: step size of the codes, in standard deviations of W.
+        coherence: weight of the mean squared difference of two chunks in the band where they should agree.
+        core: weight of the mean squared change of the refined chunks in their cores.
+        perceptual: weight of the distance to the picture before, outside of the band.
+        change: weight of the mean square of what is added to codes, in standard deviations of W.
+        rampdown: share of the steps in which the step size falls.
+        perceptual_size: longer side to which pictures are averaged down before the perceptual distance.
+    """
+
+    steps: int = 20
+    lr: float = 0.05
+    coherence: float = 1.0
+    core: float = 1.0
+    perceptual: float = 1.0
+    change: float = 0.01
+    rampdown: float = 0.25
+    perceptual_size: int | None = 256
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weights of the objective's terms by name."""
+        return {name: getattr(self, name) for name in ("coherence", "core", "perceptual", "change")}
+
+
+@dataclass(frozen=True)
+class CohereProblem:
+    """What is refined.
+
+    Args:
+        projection: the picture with its edits.
+        chunks: indices of the chunks whose codes may change.
+        margin: pixels over which neighbours should agree; masks are softened over them to tell where.
+    """
+
+    projection: Projection
+    chunks: tuple[int, ...]
+    margin: float
+    perceptual: Perceptual
+
+
+class Cohering(pl.LightningModule):
+    """What is added to the refined chunks' codes, in training. The best of all steps counts, the start among them."""
+
+    def __init__(self, problem: CohereProblem, settings: CohereSettings, scale: Tensor) -> None:
+        super().__init__()
+        self._held = [problem]  # in a list, so that Lightning does not take the networks for its own
+        self.settings = settings
+        drawer = problem.projection.drawer
+        self.offset = nn.Parameter(torch.zeros(len(problem.chunks), drawer.num_ws, drawer.w_dim))
+        self.register_buffer("scale", scale.detach().clone())
+        self.history: list[dict[str, Tensor]] = []
+        self.best: tuple[float, Tensor] = (float("inf"), self.offset.detach().clone())
+        self._prepared = False
+
+    @property
+    def problem(self) -> CohereProblem:
+        """What is refined."""
+        return self._held[0]
+
+    def directions(self) -> Tensor:
+        """(n refined chunks, num_ws, w_dim): what is added to the codes, as it is in this step."""
+        return self.get_buffer("scale") * self.offset
+
+    @torch.no_grad()
+    def result(self) -> Tensor:
+        """The best `directions`, after a last look at where the steps have led, on the CPU."""
+        self._look(objective(self.terms(), self.settings.weights))
+        return (self.get_buffer("scale") * self.best[1]).cpu()
+
+    def composite(self) -> Tensor:
+        """(1, 3, h, w): the picture as it is in this step."""
+        return self._picture(self._crops())
+
+    def segments(self) -> Segments:
+        """The chunks; they rest."""
+        return self.problem.projection.edited_segments
+
+    def terms(self) -> dict[str, Tensor]:
+        """The objective's terms, unweighted."""
+        self._prepare()
+        crops = self._crops()
+        windows, owners = self._cover.windows, self._cover.owners
+        blended = blend_windows(crops, self._soft, windows, owners)
+        apart = disagreement_windows(crops, self._soft, windows, blended, owners, static=self._static)
+        outside = torch.lerp(self._picture(crops), self._view.target, self._band)
+        return {
+            "coherence": apart.sum() / self._shared,
+            "core": self._core_change(crops),
+            "perceptual": self._view.distance(outside, self.problem.perceptual).sum(),
+            "change": self.offset.square().mean(),
+        }
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
+        terms = self.terms()
+        total = objective(terms, self.settings.weights)
+        self.history.append({name: value.detach() for name, value in {**terms, "total": total}.items()})
+        self._look(total)
+        return total
+
+    def configure_optimizers(self) -> Any:
+        s = self.settings
+        optimizer = torch.optim.Adam([self.offset], lr=s.lr)
+        factor = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: learning_rate(step, s.steps, rampup=0.0, rampdown=s.rampdown)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": factor, "interval": "step"}}
+
+    def on_fit_start(self) -> None:
+        self._prepared = False
+
+    def _look(self, total: Tensor) -> None:
+        value = float(total.detach())
+        if value < self.best[0]:
+            self.best = (value, self.offset.detach().clone())
+
+    @torch.no_grad()
+    def _prepare(self) -> None:
+        """What no step changes, on the device: what was drawn before, and where chunks should agree or stay."""
+        if self._prepared:
+            return
+        p, device = self.problem.projection, self.device
+        for network in (p.generator, p.drawer, self.problem.perceptual):
+            network.to(device)
+        self._noise: Noise = "const" if p.noise is None else [value.to(device) for value in p.noise]
+        self._codes = [code.to(device) for code in p.edited_codes()]
+        edited = p.edited_styles()
+        plain = [space.to_styles(code[None]) for space, code in zip(p.spaces, self._codes)]
+        self._extra = [[a - b for a, b in zip(*pair)] for pair in zip(edited, plain)]  # what codes cannot hold
+        self._masks, self._target = p.masks.to(device), p.target.to(device)
+        self._static = None if p.segments.static is None else p.segments.static.to(device)
+        self._soft = feather(self._masks, self.problem.margin)
+        drawn_at = Segments(torch.maximum(self._masks, self._soft), p.segments.names, self._static)
+        self._cover = cover_of_segments(p.drawer, drawn_at)
+        cores = (2 * effective_masks(self._soft, self._static) - 1).clamp_min(0)
+        self._band = 1 - cores.sum(0)
+        self._cores = cores[list(self.problem.chunks)]
+        self._shared = overlap(self._soft, self._static).sum().clamp_min(1e-3)
+        batch = [torch.cat(layer) for layer in zip(*edited)]
+        self._before = p.drawer.synthesis_windows(batch, self._cover.windows, self._cover.owners, noise=self._noise)
+        self._view: View = view_of(
+            self._picture(self._before), self.problem.perceptual, None, self.settings.perceptual_size
+        )
+        self._prepared = True
+
+    def _styles(self) -> Styles:
+        """Of the refined chunks, a batch: exactly what an edit with these directions makes of them."""
+        spaces, made = self.problem.projection.spaces, []
+        for i, direction in zip(self.problem.chunks, self.directions()):
+            code = spaces[i].move(self._codes[i], spaces[i].direction(direction), 1.0)
+            made.append([style + more for style, more in zip(spaces[i].to_styles(code[None]), self._extra[i])])
+        return [torch.cat(layer) for layer in zip(*made)]
+
+    def _crops(self) -> list[Tensor]:
+        """One a window: of refined chunks as they are in this step, of the others as they were."""
+        self._prepare()
+        refined, found = self.problem.chunks, list(self._before)
+        places = [k for k, owner in enumerate(self._cover.owners) if owner in refined]
+        windows = [self._cover.windows[k] for k in places]
+        owners = [refined.index(self._cover.owners[k]) for k in places]
+        drawer = self.problem.projection.drawer
+        for k, crop in zip(places, drawer.synthesis_windows(self._styles(), windows, owners, noise=self._noise)):
+            found[k] = crop
+        return found
+
+    def _picture(self, crops: list[Tensor]) -> Tensor:
+        blended = blend_windows(crops, self._masks, self._cover.windows, self._cover.owners)
+        return keep_static(blended, self._target, self._static)
+
+    def _core_change(self, crops: list[Tensor]) -> Tensor:
+        """Mean squared change of the refined chunks where they are almost alone."""
+        total = self._masks.new_zeros(())
+        for owner, window, now, before in zip(self._cover.owners, self._cover.windows, crops, self._before):
+            if owner in self.problem.chunks:
+                rows, columns = window.slices
+                core = self._cores[self.problem.chunks.index(owner), rows, columns]
+                total = total + (core * (now - before).square().mean((0, 1))).sum()
+        return total / self._cores.sum().clamp_min(1e-3)
