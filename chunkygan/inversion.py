@@ -8,7 +8,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from chunkygan.build import create
 from chunkygan.domain import load_domain
 from chunkygan.errors import RecipeError
 from chunkygan.images import MAX_PIXELS, fit_to, from_pil, read_image
-from chunkygan.interfaces import Generator, Identity, Inverter, MaskGenerator, Perceptual
+from chunkygan.interfaces import FitRequest, Generator, Identity, Inverter, MaskGenerator, Perceptual
 from chunkygan.lightning.trainer import of_one_device, trainer_options
 from chunkygan.loading import frozen
 from chunkygan.metrics import measure
@@ -79,6 +79,9 @@ class Inversion:
         self.perceptual: Perceptual = create("perceptual", data["perceptual"])
         self.identity: Identity | None = create("identity", data["identity"]) if data["identity"] else None
         self.inverter: Inverter = self._inverter()
+        self._asked_batch: int = data.get("batch", 1)
+        if self._asked_batch < 1:
+            raise RecipeError(f"batch: must be 1 or more, how many pictures are fitted at once; got {data['batch']}")
 
     def varied(self, **changes: Any) -> Inversion:
         """The same networks with other recipe keys, such as ``inverter`` or ``latent_space``."""
@@ -124,6 +127,35 @@ class Inversion:
             perceptual=self.perceptual, seed=self.seed,
         )  # fmt: skip
 
+    @property
+    def batch(self) -> int:
+        """How many pictures are worth giving to `project_all` at once."""
+        return self._asked_batch if self.inverter.fits_together else 1
+
+    def request(
+        self,
+        target: Tensor,
+        mask_generator: MaskGenerator,
+        *,
+        start: Fit | None = None,
+        listeners: Sequence[Listener] = (),
+        state: Path | None = None,
+    ) -> FitRequest:
+        """What to ask `project_all` for: a fit of target, (1, 3, h, w), in the recipe's spaces.
+
+        Raises:
+            RecipeError: ``chunk_spaces`` names chunks that are not there.
+        """
+        specs = self._space_specs(mask_generator.names)
+        return FitRequest(target, specs, mask_generator, start, listeners, state)
+
+    def baseline_request(
+        self, target: Tensor, *, listeners: Sequence[Listener] = (), state: Path | None = None
+    ) -> FitRequest:
+        """The same fit with one global W+ code, to compare with."""
+        whole = create("mask_generator", "single", size=self.generator.resolution)
+        return FitRequest(target, [{"name": "w_plus"}], whole, None, listeners, state)
+
     def project(
         self,
         target: Tensor,
@@ -134,39 +166,53 @@ class Inversion:
         state: Path | None = None,
     ) -> Projection:
         """The projection of target, (1, 3, h, w), measured."""
-        specs = self._space_specs(mask_generator.names)
-        return self._projection(target, mask_generator, specs, start, listeners, state)
+        request = self.request(target, mask_generator, start=start, listeners=listeners, state=state)
+        return self._one(request)
 
     def baseline(self, target: Tensor, *, listeners: Sequence[Listener] = (), state: Path | None = None) -> Projection:
-        """The same fit with one global W+ code, to compare with."""
-        whole = create("mask_generator", "single", size=self.generator.resolution)
-        return self._projection(target, whole, [{"name": "w_plus"}], None, listeners, state)
+        """The projection with one global W+ code."""
+        return self._one(self.baseline_request(target, listeners=listeners, state=state))
+
+    def project_all(self, requests: Sequence[FitRequest]) -> Iterator[tuple[int, Projection | Exception]]:
+        """The projections of several pictures, measured, as their fits end: place among the requests, and the
+        projection or what went wrong.
+
+        Pictures that the inverter fits together are, all of them at once; each goes its way as if it were alone, to
+        rounding. In their metrics, the time that several take together is shared evenly.
+        """
+        if len(requests) > 1 and not self.inverter.fits_together:
+            for place, request in enumerate(requests):
+                yield from ((place, found) for _, found in self.project_all([request]))
+            return
+        share, fitting, began = 0.0, len(requests), time.monotonic()
+        fits = self.inverter.project_all(
+            requests, generator=self.generator, perceptual=self.perceptual, seed=self.seed
+        )  # fmt: skip
+        for place, fit in fits:
+            share += (time.monotonic() - began) / fitting
+            yield place, self._projection(requests[place].target, fit, share)
+            fitting, began = fitting - 1, time.monotonic()
+
+    def _one(self, request: FitRequest) -> Projection:
+        ((_, found),) = self.project_all([request])
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     def _inverter(self) -> Inverter:
         data = self.recipe.data
         return create("inverter", data["inverter"], generator=self.generator, seed=self.seed, trainer=self._trainer)
 
-    def _projection(
-        self,
-        target: Tensor,
-        mask_generator: MaskGenerator,
-        specs: Sequence[Spec],
-        start: Fit | None,
-        listeners: Sequence[Listener],
-        state: Path | None,
-    ) -> Projection:
-        began = time.monotonic()
-        fit = self.inverter.project(
-            target,
-            generator=self.generator,
-            spaces=specs,
-            mask_generator=mask_generator,
-            perceptual=self.perceptual,
-            start=start,
-            seed=self.seed,
-            listeners=listeners,
-            state=state,
-        )
+    def _projection(self, target: Tensor, fit: Fit | Exception, seconds: float) -> Projection | Exception:
+        """What a fit has found, measured; or what went wrong, then or now."""
+        if isinstance(fit, Exception):
+            return fit
+        try:
+            return self._measured(target, fit, seconds)
+        except Exception as error:
+            return error
+
+    def _measured(self, target: Tensor, fit: Fit, seconds: float) -> Projection:
         spec = self.recipe.data["generator"]
         projection = Projection(
             target=target.cpu(), codes=fit.codes, segments=fit.segments, generator=self.generator,
@@ -174,7 +220,7 @@ class Inversion:
             noise=fit.noise, mask_state=fit.mask_state, recipe=self.recipe.data,
             weight_changes=fit.weight_changes,
         )  # fmt: skip
-        return replace(projection, metrics=self._metrics(projection, fit, time.monotonic() - began))
+        return replace(projection, metrics=self._metrics(projection, fit, seconds))
 
     def _metrics(self, projection: Projection, fit: Fit, seconds: float) -> dict[str, float]:
         self.perceptual.cpu()

@@ -19,6 +19,7 @@ from chunkygan.images import to_pil, write_image
 from chunkygan.interfaces import MaskGenerator
 from chunkygan.inversion import Inversion
 from chunkygan.labels import distinct_colours
+from chunkygan.picture_batch import Course, run_together
 from chunkygan.projection import Projection
 from chunkygan.projection_file import load_projection
 from chunkygan.report import masks_picture, progress_gif, report
@@ -62,14 +63,28 @@ class PictureJob:
         Raises:
             ChunkyGANError: the picture or its masks cannot be used, or the results cannot be written.
         """
+        course = self.course(inversion, frames=frames, watch=watch, say=say)
+        ((_, found),) = run_together({str(self.source): course}, inversion)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def course(
+        self, inversion: Inversion, *, frames: Frames, watch: Watch, say: Callable[[str], object] = warnings.warn
+    ) -> Course:
+        """What `run` does, for `run_together`: it yields each fit that it needs, and is sent the projection."""
         target, placed = inversion.place(self.source)
         for note in placed.notes:
             say(note)
         mask_generator = inversion.masks_for(target, stem=self.source.stem)
         self._begin(getattr(mask_generator, "colours", None))
         evolution = Evolution(inversion.output.evolution)
-        chunked = self._fitted("projection", inversion, watch, [frames, evolution], target, mask_generator)
-        baseline = self._fitted("baseline", inversion, watch, [], target) if inversion.output.baseline else None
+        chunked = yield from self._fitted(
+            "projection", inversion, watch, [frames, evolution], target, mask_generator
+        )
+        baseline = None
+        if inversion.output.baseline:
+            baseline = yield from self._fitted("baseline", inversion, watch, [], target)
         chunked = replace(chunked, metrics=_compared(chunked, baseline), alignment=placed.alignment)
         self._write(chunked, baseline, inversion, frames.pictures, getattr(mask_generator, "colours", None))
         if evolution.moments:
@@ -97,16 +112,18 @@ class PictureJob:
         listeners: Sequence[Listener],
         target: Tensor,
         mask_generator: MaskGenerator | None = None,
-    ) -> Projection:
+    ) -> Course:
         """The chunks' fit, or without masks the global one; read where it is finished, continued where it is not."""
         path, state = self.folder / f"{name}.safetensors", self.folder / f"{name}.ckpt"
         if path.is_file():
             return load_projection(path, generator=inversion.generator)
         with watch("chunks" if mask_generator is not None else "global") as shown:
+            heard = [shown, *listeners]
             if mask_generator is not None:
-                projection = inversion.project(target, mask_generator, listeners=[shown, *listeners], state=state)
+                request = inversion.request(target, mask_generator, listeners=heard, state=state)
             else:
-                projection = inversion.baseline(target, listeners=[shown, *listeners], state=state)
+                request = inversion.baseline_request(target, listeners=heard, state=state)
+            projection = yield request
         projection.save(path)
         state.unlink(missing_ok=True)
         return projection

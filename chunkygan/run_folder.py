@@ -21,7 +21,8 @@ def open_run(folder: Path, recipe: Recipe, *, shared: bool = False) -> None:
     """Begins a run in a folder, or goes on with the one that is there.
 
     Args:
-        shared: devices share out whole items, so that the run may go on with another number of them.
+        shared: devices share out whole items, so that the run may go on with another number of them, and with batches
+            of another size.
 
     Raises:
         RecipeError: the folder holds a run of another recipe.
@@ -39,14 +40,14 @@ def open_run(folder: Path, recipe: Recipe, *, shared: bool = False) -> None:
 
 
 def _same_but_devices(saved: Path, data: dict[str, Any]) -> bool:
-    """Whether two recipes differ at most in how many devices they name."""
+    """Whether two recipes differ at most in how many devices they name, and how many items at once."""
     before = plain(read_yaml(saved), str(saved))
     return _without_devices(before) == _without_devices(data)
 
 
 def _without_devices(data: dict[str, Any]) -> dict[str, Any]:
     trainer = {key: value for key, value in (data.get("trainer") or {}).items() if key not in ("devices", "num_nodes")}
-    return {**data, "trainer": trainer}
+    return {**{key: value for key, value in data.items() if key != "batch"}, "trainer": trainer}
 
 
 def machine() -> dict[str, str]:

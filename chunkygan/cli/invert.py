@@ -1,7 +1,7 @@
 """Fits pictures chunk by chunk, and writes for each a folder with the projection, pictures of it and its measures.
 
 A run that was interrupted goes on when the same command is given again. With trainer.devices=N, and
-trainer.num_nodes=M, N processes on each of M machines share the pictures.
+trainer.num_nodes=M, N processes on each of M machines share the pictures; with batch=B, each fits B of them at once.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from chunkygan.errors import ChunkyGANError, ImageError
 if TYPE_CHECKING:
     from chunkygan.inversion import Inversion
     from chunkygan.lightning.share import Outcome, Team
+    from chunkygan.picture_batch import Course
     from chunkygan.picture_job import PictureJob
 
 
@@ -53,9 +55,11 @@ def run(args: argparse.Namespace) -> int:
         inversion = Inversion(recipe, trainer=team.trainer)
         if together := shares(inversion):
             inversion, whole, jobs = own_part(inversion), inversion, own_parts(jobs)
+        if inversion.batch < recipe.data["batch"] and team.first:
+            print(f"batch: {recipe.data['inverter']['name']} fits one picture at a time here", file=sys.stderr)
         places = {_place(number, job, jobs): job for number, job in enumerate(jobs, 1)}
-        tasks = {place: (place, job) for place, job in places.items()}
-        outcome = team.share(tasks, partial(_invert, inversion=inversion, team=team, alone=len(jobs) == 1))
+        invert = partial(_invert, inversion=inversion, team=team, alone=len(jobs) == 1)
+        outcome = team.share_batches(places, invert, size=inversion.batch)
         if together and team.first:
             tune(whole, jobs, out)
         seconds = time.monotonic() - began
@@ -66,31 +70,49 @@ def _place(number: int, job: PictureJob, jobs: list[PictureJob]) -> str:
     return f"{job.source} ({number} of {len(jobs)})" if len(jobs) > 1 else str(job.source)
 
 
-def _invert(task: tuple[str, PictureJob], *, inversion: Inversion, team: Team, alone: bool) -> bool:
-    """Whether there was something to do; all is written then, and the measures are shown."""
-    place, job = task
-    print(f"{place} -> {job.folder}", file=sys.stderr)
-    done = job.is_done()
-    try:
-        metrics = json.loads(job.metrics_file.read_text(encoding="utf-8")) if done else _fitted(job, inversion, team)
-    except Exception as error:
-        if not alone:
-            print(f"{place}: {error}", file=sys.stderr)
-        raise
-    heading = [] if team.size == 1 else [place]
-    print("\n".join([*heading, summary(metrics), f"results: {job.folder}" + " (done already)" * done]), flush=True)
-    return not done
+def _invert(
+    batch: dict[str, PictureJob], *, inversion: Inversion, team: Team, alone: bool
+) -> Iterator[tuple[str, bool | Exception]]:
+    """Of each picture, when all of it is written: whether there was something to do, or what went wrong.
+
+    Its measures are shown.
+    """
+    from chunkygan.picture_batch import run_together
+
+    courses = {}
+    for place, job in batch.items():
+        print(f"{place} -> {job.folder}", file=sys.stderr)
+        if job.is_done():
+            _show(place, job, team, done=True)
+            yield place, False
+        else:
+            courses[place] = _course(job, inversion, own_bar=team.size == len(batch) == 1)
+    for place, found in run_together(courses, inversion):
+        if isinstance(found, Exception):
+            if not alone:
+                print(f"{place}: {found}", file=sys.stderr)
+            yield place, found
+        else:
+            _show(place, batch[place], team, several=len(batch) > 1)
+            yield place, True
 
 
-def _fitted(job: PictureJob, inversion: Inversion, team: Team) -> dict[str, float]:
+def _course(job: PictureJob, inversion: Inversion, *, own_bar: bool) -> Course:
     from chunkygan.cli.progress import Progress
     from chunkygan.picture_job import Frames
 
     def watch(title: str) -> Progress:
-        return Progress(title) if team.size == 1 else Progress(f"{job.source.name}: {title}", bar=False)
+        return Progress(title) if own_bar else Progress(f"{job.source.name}: {title}", bar=False)
 
-    say = partial(print, file=sys.stderr)
-    return job.run(inversion, frames=Frames(inversion.output.gif_frames), watch=watch, say=say).metrics
+    return job.course(
+        inversion, frames=Frames(inversion.output.gif_frames), watch=watch, say=partial(print, file=sys.stderr)
+    )
+
+
+def _show(place: str, job: PictureJob, team: Team, *, several: bool = False, done: bool = False) -> None:
+    metrics = json.loads(job.metrics_file.read_text(encoding="utf-8"))
+    heading = [place] if several or team.size > 1 else []
+    print("\n".join([*heading, summary(metrics), f"results: {job.folder}" + " (done already)" * done]), flush=True)
 
 
 def _concluded(outcome: Outcome[bool], team: Team, seconds: float) -> int:

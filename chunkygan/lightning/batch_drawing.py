@@ -52,8 +52,9 @@ def drawn_together(
     styles = batched_styles([s for one in sketches for s in one.spaces], [c for one in sketches for c in one.codes])
     cover = side_by_side([one.cover for one in sketches], [len(one.codes) for one in sketches])
     noise = _noise_of_all(generator, sketches)
-    crops = iter(generator.synthesis_windows(styles, cover.windows, cover.owners, noise=noise, frugal=frugal, size=size))
-    return [_composed(crops, one, target) for one, target in zip(sketches, targets.split(1))]
+    crops = generator.synthesis_windows(styles, cover.windows, cover.owners, noise=noise, frugal=frugal, size=size)
+    rest = iter(crops)
+    return [_composed(rest, one, target) for one, target in zip(sketches, targets.split(1))]
 
 
 def side_by_side(covers: Sequence[Cover], chunks: Sequence[int]) -> Cover:

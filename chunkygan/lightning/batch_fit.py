@@ -1,4 +1,4 @@
-"""Several pictures fitted at once, as a LightningModule: one drawing, one look, one optimiser; nothing else is shared."""
+"""Several pictures fitted at once, as a LightningModule: they share the drawing, the look, the optimiser, no more."""
 
 from __future__ import annotations
 

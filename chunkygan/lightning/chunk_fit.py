@@ -1,4 +1,4 @@
-"""Eq. 2 for one picture: its codes, and its masks where they move; what they ask to be drawn, and what that is worth."""
+"""Eq. 2 for one picture: codes, and masks where they move; what they ask to be drawn, and what that is worth."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def run_batch(
     members: Sequence[Member], *, trainer: Mapping[str, Any] | None = None
 ) -> Iterator[tuple[int, Exception | None]]:
-    """Fits pictures in place, all at once, and says of each when it is over: its place, and what was wrong, if anything.
+    """Fits pictures in place, all at once, and says of each when it is over: its place, and what went wrong, if so.
 
     They take their steps in rounds; a round ends when a picture leaves, and the next one goes on without it.
 

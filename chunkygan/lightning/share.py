@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
-import json
 import logging
 import signal
 import subprocess
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from types import FrameType, TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import torch.distributed as dist
 from lightning_fabric import Fabric
@@ -23,32 +19,9 @@ from lightning_fabric.strategies import DDPStrategy
 
 from chunkygan.errors import ChunkyGANError
 from chunkygan.lightning.trainer import checked, trainer_options
+from chunkygan.lightning.work_list import LONG, Failure, Outcome, R, RunBatch, T, WorkList, do_batch, wait_until
 
-T = TypeVar("T")
-R = TypeVar("R")
-
-LONG = datetime.timedelta(days=365)  # another process may be loading, or busy with a picture, for long
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why an item was not done.
-
-    Args:
-        message: for the user.
-        trace: of a fault of ours or of a plugin's; empty where the user can mend it.
-    """
-
-    message: str
-    trace: str = ""
-
-
-@dataclass
-class Outcome(Generic[R]):
-    """What became of the items, by name, in the order of the list."""
-
-    results: dict[str, R] = field(default_factory=dict)
-    failures: dict[str, Failure] = field(default_factory=dict)
+__all__ = ["Failure", "Outcome", "Team", "launch"]
 
 
 def launch(trainer: Mapping[str, Any]) -> Team:
@@ -125,14 +98,32 @@ class Team:
         Raises:
             KeyboardInterrupt: here or in another process; nobody begins another item.
         """
+
+        def one_by_one(batch: Mapping[str, T]) -> Iterator[tuple[str, R | Exception]]:
+            for name, item in batch.items():
+                yield name, run_one(item)
+
+        return self.share_batches(items, one_by_one, size=1)
+
+    def share_batches(self, items: Mapping[str, T], run_batch: RunBatch[T, R], *, size: int) -> Outcome[R]:
+        """As `share`, but whoever is free takes several items at once.
+
+        Args:
+            run_batch: gets name -> item, and yields each name with its result, or with an exception for a failure, as
+                it is done. What it raises makes those failures that it has not told of.
+            size: how many items at most.
+        """
         self._lists += 1
-        work = _WorkList(dist.PrefixStore(f"list {self._lists}", self._store))
+        work = WorkList(dist.PrefixStore(f"list {self._lists}", self._store))
         names = work.publish(list(items)) if self.first else work.names()
         own: Outcome[R] = Outcome()
         try:
-            for name in work.tickets(names):
-                _do(name, items, run_one, own)
-                work.report(name, own)
+            for taken in work.tickets(names, size):
+                for name in do_batch({name: items[name] for name in taken if name in items}, run_batch, own):
+                    work.report(name, own)
+                for name in (name for name in taken if name not in items):
+                    own.failures[name] = Failure("was gone when another process looked for it; give the command again")
+                    work.report(name, own)
             if self.first:
                 return work.all_reports(names, lambda: self._others_gone())
         except KeyboardInterrupt:
@@ -154,7 +145,7 @@ class Team:
         elif error is not None:
             self._dismiss()
         else:
-            _wait_until(self._others_gone)
+            wait_until(self._others_gone)
 
     def _others_gone(self) -> bool:
         return self._store.add("gone", 0) == self.size - 1
@@ -183,68 +174,6 @@ class Team:
                 child.kill()
 
 
-class _WorkList:
-    """Names in a store that all processes see, a counter that gives each to one of them, and what became of it."""
-
-    def __init__(self, store: dist.Store) -> None:
-        self.store = store
-
-    def publish(self, names: list[str]) -> list[str]:
-        self.store.set("names", json.dumps(names))
-        return names
-
-    def names(self) -> list[str]:
-        self.store.wait(["names"], LONG)
-        found: list[str] = json.loads(self.store.get("names"))
-        return found
-
-    def tickets(self, names: list[str]) -> Iterator[str]:
-        """Names that no other process gets."""
-        while (number := self.store.add("next", 1)) <= len(names):
-            yield names[number - 1]
-
-    def close(self, count: int) -> None:
-        """Leaves no ticket to anybody."""
-        with contextlib.suppress(dist.DistError):
-            self.store.add("next", count)
-
-    def report(self, name: str, own: Outcome[Any]) -> None:
-        failure = own.failures.get(name)
-        value = [own.results.get(name), [failure.message, failure.trace] if failure else None]
-        self.store.set(f"done {name}", json.dumps(value))
-
-    def all_reports(self, names: list[str], others_gone: Callable[[], bool]) -> Outcome[Any]:
-        """What became of all items, when all is known.
-
-        Raises:
-            KeyboardInterrupt: some were never begun or not ended, since another process was interrupted.
-        """
-        found: Outcome[Any] = Outcome()
-        waiting = [f"done {name}" for name in names]
-        _wait_until(lambda: _all_there(self.store, waiting) or others_gone())
-        for name in names:
-            if not self.store.check([f"done {name}"]):
-                raise KeyboardInterrupt
-            result, failure = json.loads(self.store.get(f"done {name}"))
-            if failure is None:
-                found.results[name] = result
-            else:
-                found.failures[name] = Failure(*failure)
-        return found
-
-
-def _do(name: str, items: Mapping[str, T], run_one: Callable[[T], R], own: Outcome[R]) -> None:
-    """One item, its result or what went wrong."""
-    try:
-        if name not in items:
-            raise ChunkyGANError("was gone when another process looked for it; give the command again")
-        own.results[name] = run_one(items[name])
-    except ChunkyGANError as error:
-        own.failures[name] = Failure(str(error))
-    except Exception as error:
-        own.failures[name] = Failure(f"{type(error).__name__}: {error}", traceback.format_exc())
-
-
 def _common_store(fabric: Fabric) -> dist.Store:
     """A store that all processes see. The process group is ended: a fit, or a metric in it, is to know of no other."""
     address = fabric.strategy.cluster_environment.main_address  # type: ignore[attr-defined]
@@ -266,17 +195,6 @@ def _on_device(options: Mapping[str, Any], device: Any) -> dict[str, Any]:
     accelerator = {"cuda": "gpu"}.get(device.type, device.type)
     own = {"accelerator": accelerator, "devices": 1 if device.index is None else [device.index], "num_nodes": 1}
     return {**options, **own, "plugins": [LightningEnvironment()]}
-
-
-def _all_there(store: dist.Store, keys: list[str]) -> bool:
-    while keys and store.check(keys[-1:]):
-        keys.pop()
-    return not keys
-
-
-def _wait_until(true: Callable[[], bool]) -> None:
-    while not true():
-        time.sleep(0.05)
 
 
 def _interrupt_once(number: int, frame: FrameType | None) -> None:

@@ -95,15 +95,15 @@ def test_a_folder_goes_on_where_it_was_interrupted(tiny_run, invert, monkeypatch
         shutil.copy(tiny_run / "face_masks.png", tiny_run / f"{name}_masks.png")
     from chunkygan.picture_job import PictureJob
 
-    run = PictureJob.run
+    course = PictureJob.course
 
     def interrupted(self, *args, **kwargs):
         if self.source.stem == "b":
             raise KeyboardInterrupt
-        return run(self, *args, **kwargs)
+        return course(self, *args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(PictureJob, "run", interrupted)
+        patch.setattr(PictureJob, "course", interrupted)
         assert invert(pictures) == 130
     assert (tiny_run / "out" / "a" / "metrics.json").exists()
     done = (tiny_run / "out" / "a" / "metrics.json").stat().st_mtime_ns

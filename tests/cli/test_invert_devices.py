@@ -24,7 +24,7 @@ from chunkygan.cli import main, progress
 from chunkygan.picture_job import PictureJob
 
 flags, interrupt, rank = pathlib.Path(os.environ["FLAGS"]), "INTERRUPT" in os.environ, os.environ.get("LOCAL_RANK", "0")
-run, show = PictureJob.run, progress.Progress.__call__
+course, show = PictureJob.course, progress.Progress.__call__
 
 def wait(pattern):
     while len(list(flags.glob(pattern))) < 2:
@@ -33,7 +33,7 @@ def wait(pattern):
 def run_beside_the_other(self, *args, **kwargs):
     (flags / f"began_{rank}").touch()
     wait("began_*")  # so that neither does all the work
-    return run(self, *args, **kwargs)
+    return course(self, *args, **kwargs)
 
 def show_slowly(self, step):
     show(self, step)
@@ -44,7 +44,7 @@ def show_slowly(self, step):
             os.kill(os.getpid(), signal.SIGINT)
         time.sleep(30)  # until the interruption
 
-PictureJob.run = run_beside_the_other
+PictureJob.course = run_beside_the_other
 if interrupt:
     progress.Progress.__call__ = show_slowly
 sys.exit(main.main())
