@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from chunkygan.checkpoint_files.encoder_states import EncoderConfig
-from chunkygan.components.identity.ir_se50 import IrSe50
+from chunkygan.components.identity.ir_se50 import IrSe50, shortcut
 
 
 def residual_layers(config: EncoderConfig) -> dict[str, nn.Module]:
@@ -48,7 +48,7 @@ class BasicUnit(nn.Module):
         self.bn2 = nn.BatchNorm2d(c_out)
         self.downsample: nn.Module = nn.Identity()
         if stride != 1 or c_in != c_out:
-            self.downsample = nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride, bias=False), nn.BatchNorm2d(c_out))
+            self.downsample = shortcut(c_in, c_out, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         inner = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))

@@ -56,7 +56,7 @@ class Unit(nn.Module):
         super().__init__()
         self.shortcut_layer: nn.Module = nn.MaxPool2d(1, stride)  # plain subsampling
         if c_in != c_out:
-            self.shortcut_layer = nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride, bias=False), nn.BatchNorm2d(c_out))
+            self.shortcut_layer = shortcut(c_in, c_out, stride)
         self.res_layer = nn.Sequential(
             nn.BatchNorm2d(c_in),
             nn.Conv2d(c_in, c_out, 3, 1, 1, bias=False),
@@ -68,6 +68,26 @@ class Unit(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.res_layer(x) + self.shortcut_layer(x)
+
+
+class Pointwise(nn.Conv2d):
+    """A 1x1 convolution with a stride, without bias: the same as with stride 1 on the pixels that it looks at.
+
+    oneDNN's own backward pass of such a stride writes beyond its buffer where a channels-last input has fewer channels
+    than a vector register (github.com/uxlfoundation/oneDNN/issues/6035), so the pixels are picked before.
+    """
+
+    def __init__(self, c_in: int, c_out: int, stride: int) -> None:
+        super().__init__(c_in, c_out, 1, bias=False)
+        self.every = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x[:, :, :: self.every, :: self.every])
+
+
+def shortcut(c_in: int, c_out: int, stride: int) -> nn.Sequential:
+    """What carries a residual unit's input past it where channels or size change."""
+    return nn.Sequential(Pointwise(c_in, c_out, stride), nn.BatchNorm2d(c_out))
 
 
 class SqueezeExcite(nn.Module):

@@ -57,7 +57,6 @@ def codes_of(path: Any, name: str, tiny: Any, **more: Any) -> torch.Tensor:
         return create("encoder", {"name": name, "weights": str(path), **more}, generator=tiny)(picture)
 
 
-@pytest.mark.slow
 def test_an_encoder_learns_the_codes_of_drawn_pictures(run, tmp_path, monkeypatch) -> None:
     kept, errors = encoder_run._Keep.on_train_batch_end, []
 
@@ -82,7 +81,6 @@ def test_an_encoder_learns_the_codes_of_drawn_pictures(run, tmp_path, monkeypatc
         ("restyle", {"iterations": 2, "mixing": 0.5}),
     ],
 )
-@pytest.mark.slow
 def test_a_training_that_was_stopped_ends_where_an_unbroken_one_does(name, options, run, tiny, tmp_path) -> None:
     more = {"iterations": options["iterations"]} if "iterations" in options else {}
     settings = {"encoder": name, "learning_rate": 1e-2, "synthetic": 2, **options}
@@ -132,7 +130,6 @@ class Pictures:
         return self.batch(torch.arange(count))
 
 
-@pytest.mark.slow
 def test_real_pictures_are_learnt_from_too(run, tiny, tmp_path) -> None:
     pictures = Pictures(tiny)
     run(dataset=pictures, batch=3, compared=2, latents=True, synthetic=0, items=100)
@@ -141,7 +138,6 @@ def test_real_pictures_are_learnt_from_too(run, tiny, tmp_path) -> None:
     assert scores == ["l2", "mean_l2", "drawn_l2", "drawn_mean_l2"]
 
 
-@pytest.mark.slow
 def test_what_cannot_be_trained_is_said(run) -> None:
     with pytest.raises(ComponentError, match="without a data set, drawn pictures are needed"):
         run(synthetic=0)
