@@ -30,8 +30,9 @@ _PICTURE = "picture"
 def write_masks(projection: Projection, path: str | os.PathLike[str]) -> list[LabelClass]:
     """Writes the masks as they are now: a label picture for a path that ends in .png, else a folder of grey ones.
 
-    The picture that was fitted lies beside them, to be painted over. What comes back is what each layer is called and
-    its colour in the label picture: the chunks, and last `STATIC`, where the photo is kept.
+    Beside them lies the picture, to be painted over: the one that was fitted, or what edits have made of it. What comes
+    back is what each layer is called and its colour in the label picture: the chunks, and last `STATIC`, where the
+    photo is kept.
 
     Raises:
         ImageError: a path with another suffix, masks that are there already, or a file that cannot be written.
@@ -41,18 +42,18 @@ def write_masks(projection: Projection, path: str | os.PathLike[str]) -> list[La
     if path.suffix:
         if path.suffix.lower() != ".png":
             raise ImageError(f"{path}: labels are written as PNG, which keeps them; name the file {path.stem}.png")
-        write_image(path, colour_labels(labels_of_chunks(projection.segments), [c.colour for c in classes]))
-        write_image(path.with_name(f"{path.stem}_{_PICTURE}.png"), projection.target)
+        write_image(path, colour_labels(labels_of_chunks(projection.edited_segments), [c.colour for c in classes]))
+        write_image(path.with_name(f"{path.stem}_{_PICTURE}.png"), _picture(projection))
         return classes
     if path.is_dir() and any(path.iterdir()):
         raise ImageError(f"{path}: has files already, and somebody may have painted them; choose another folder")
     for layer in classes:
         if layer.name != Path(layer.name).name or layer.name in (".", "..", _PICTURE):
             raise ProjectionError(f"chunk '{layer.name}' is no name of a file; write a label picture, {path}.png")
-    for layer, mask in zip(classes, layers_of(projection.segments)):
+    for layer, mask in zip(classes, layers_of(projection.edited_segments)):
         levels = (255 * mask.clamp(0, 1)).round().to(torch.uint8).cpu().numpy()
         write_image(path / f"{layer.name}.png", Image.fromarray(levels, "L"))
-    write_image(path / f"{_PICTURE}.png", projection.target)
+    write_image(path / f"{_PICTURE}.png", _picture(projection))
     return classes
 
 
@@ -69,7 +70,7 @@ def read_masks(projection: Projection, path: str | os.PathLike[str], *, feather:
         ImageError: a file that cannot be used, one of another size or name, or nothing that was painted.
         ShapeError: masks that leave nothing, or a feather that is no width.
     """
-    path, classes, segments = Path(path), layer_classes(projection), projection.segments
+    path, classes, segments = Path(path), layer_classes(projection), projection.edited_segments
     if path.is_dir():
         made = repainted_softly(segments, _soft_layers(path, segments, [c.name for c in classes]))
     else:
@@ -104,6 +105,10 @@ def _soft_layers(folder: Path, segments: Segments, names: Sequence[str]) -> Tens
         _check_size(mask, segments, file)
         layers[list(names).index(file.stem)] = mask.to(layers)
     return layers
+
+
+def _picture(projection: Projection) -> Tensor:
+    return projection.render() if any(edit.acts for edit in projection.edits) else projection.target
 
 
 def _check_size(mask: Tensor, segments: Segments, path: Path) -> None:

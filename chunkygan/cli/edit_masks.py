@@ -51,7 +51,7 @@ def written(projection: Projection, path: str) -> None:
     from chunkygan.mask_painting import layers_of
 
     classes = write_masks(projection, path)
-    for layer, mask in zip(classes, layers_of(projection.segments)):
+    for layer, mask in zip(classes, layers_of(projection.edited_segments)):
         r, g, b = layer.colour
         print(f"#{r:02x}{g:02x}{b:02x} {float(mask.mean()):6.1%}  {layer.name}")
 
