@@ -227,6 +227,6 @@ def _odd_labels(
         few = [f"{classes[i].name} ({n})" for i, n in enumerate(counts.tolist()) if 0 < n < FEW]
         if few:
             found.append(Finding(name, f"fewer than {FEW} pixels of {', '.join(few)}: a slip of the brush?", False))
-    if len(labels[labels >= 0].unique()) < 2:
+    if len(labels[labels >= 0].unique()) == 1:
         found.append(Finding(str(folder), "only one class is painted anywhere; two or more are needed"))
     return found

@@ -96,7 +96,8 @@ def _annotate(args: argparse.Namespace) -> None:
     ws, pictures = _candidates(generator, args)
     folder = write_annotations(Path(args.annotate), pictures, ws, classes)
     print(f"wrote {folder}: paint the pictures in labels/ with the colours of classes.yaml, then")
-    print(f"chunkygan check {folder} and chunkygan train train_seghead training.annotations={folder}")
+    own = "" if args.generator == "procfaces_128" else f" generator.weights={args.generator}"
+    print(f"chunkygan check {folder} and chunkygan train train_seghead training.annotations={folder}{own}")
 
 
 def _candidates(generator: Any, args: argparse.Namespace) -> tuple[Tensor, Tensor]:

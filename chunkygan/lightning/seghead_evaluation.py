@@ -106,7 +106,7 @@ def train(
     generator: Mapping[str, Any],
     seg_head: Mapping[str, Any],
     parser: Mapping[str, Any] | None = None,
-    annotations: str | None = None,
+    annotations: str | Sequence[str] | None = None,
     counts: Sequence[int] = (1, 2, 5, 10, 20, 30),
     draws: int = 5,
     pool: int = 40,
@@ -122,7 +122,7 @@ def train(
     """Measures; goes on where an earlier call with this `out_dir` was stopped.
 
     Args:
-        annotations: a folder of painted pictures; null: the parser labels generated samples.
+        annotations: a folder of painted pictures, or several; null: the parser labels generated samples.
         counts: numbers of annotated samples that heads are trained on.
         draws: how often each number is drawn anew from the pool.
         pool: how many samples the parser labels to draw from; of a folder, all that are not held out.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def source_of(
     *,
     parser: Mapping[str, Any] | None,
     perceptual: Mapping[str, Any] | None,
-    annotations: str | None,
+    annotations: str | Sequence[str] | None,
     exemplar: Mapping[str, Any] | None,
     samples: int,
     held_out: int,
@@ -75,14 +76,32 @@ def source_of(
     )
 
 
-def painted(generator: Generator, folder: str, samples: int, held_out: int) -> Source:
-    """Of a folder of annotations: the first pictures to train on, the last to hold out."""
-    found = annotations_for(generator, folder, "training.annotations")
-    out = min(held_out, len(found.ws) // 4)
-    count, end = min(samples, len(found.ws) - out), len(found.ws)
-    drawn = label_samples(generator, found.ws, found.labels)
-    colours = torch.tensor([c.colour for c in found.classes], dtype=torch.uint8)
-    return Source(drawn.part(0, count), drawn.part(end - out, end), [c.name for c in found.classes], colours)
+def painted(generator: Generator, folders: str | Sequence[str], samples: int, held_out: int) -> Source:
+    """Of folders of annotations: the first pictures of each to train on, the last quarter of each to hold out.
+
+    Args:
+        samples: to train on at most, in all.
+        held_out: at most, of each folder.
+
+    Raises:
+        RecipeError: no folder, folders of different classes, or codes of another generator.
+        ImageError: what is wrong with a folder.
+    """
+    names = [folders] if isinstance(folders, str) else list(folders)
+    if not names:
+        raise RecipeError("training.annotations: names no folder")
+    every = [annotations_for(generator, name, "training.annotations") for name in names]
+    classes = [c.name for c in every[0].classes]
+    for name, found in zip(names, every):
+        if [c.name for c in found.classes] != classes:
+            theirs = ", ".join(c.name for c in found.classes)
+            raise RecipeError(f"training.annotations: {names[0]} has the classes {', '.join(classes)}; {name} {theirs}")
+    drawn = [label_samples(generator, found.ws, found.labels) for found in every]
+    kept = [min(held_out, len(part.ws) // 4) for part in drawn]
+    own = [part.part(0, len(part.ws) - out) for part, out in zip(drawn, kept)]
+    last = [part.part(len(part.ws) - out, len(part.ws)) for part, out in zip(drawn, kept)]
+    colours = torch.tensor([c.colour for c in every[0].classes], dtype=torch.uint8)
+    return Source(reduce(Labelled.joined, own).part(0, samples), reduce(Labelled.joined, last), classes, colours)
 
 
 def parsed(

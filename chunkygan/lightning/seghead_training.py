@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,11 @@ from torch import Tensor
 
 from chunkygan.build import create
 from chunkygan.errors import RecipeError
+from chunkygan.files import atomic_write
 from chunkygan.images import write_image
 from chunkygan.interfaces import Generator, SegHead
 from chunkygan.lightning.resumable import falling_rate, fit, told, write_scores
-from chunkygan.lightning.seghead_samples import Pixels, choose_pixels
+from chunkygan.lightning.seghead_samples import Labelled, Pixels, choose_pixels
 from chunkygan.lightning.seghead_scores import predictions, scores_of
 from chunkygan.lightning.seghead_sources import Source, source_of
 from chunkygan.loading import frozen
@@ -131,7 +133,7 @@ def train(
     seg_head: Mapping[str, Any],
     parser: Mapping[str, Any] | None = None,
     perceptual: Mapping[str, Any] | None = None,
-    annotations: str | None = None,
+    annotations: str | Sequence[str] | None = None,
     exemplar: Mapping[str, Any] | None = None,
     samples: int = 30,
     held_out: int = 30,
@@ -144,13 +146,13 @@ def train(
     save_every: int = 200,
     trainer: dict[str, Any] | None = None,
 ) -> Path:
-    """Trains a head; goes on where an earlier call with this `out_dir` was stopped.
+    """Trains a head; goes on where an earlier call with this `out_dir` was stopped, unless labels were painted since.
 
     Args:
         out_dir: gets ``state.ckpt``, ``scores.txt``, ``predictions.png`` and ``seg_head.safetensors``; from an
             exemplar, ``exemplar.png`` too.
-        annotations: a folder that `chunkygan sample --annotate` began and somebody has painted; null: the parser labels
-            generated samples.
+        annotations: a folder that `chunkygan sample --annotate` began and somebody has painted, or several; null: the
+            parser labels generated samples.
         exemplar: one annotated picture, from which samples are labelled; see `chunkygan.lightning.seghead_exemplar`.
         samples: how many samples the parser or the exemplar labels; of a folder, how many pictures are trained on.
         held_out: how many more the parser labels, for the scores; of a folder, at most a quarter is held out.
@@ -172,6 +174,7 @@ def train(
         drawer, out_dir, seed, parser=parser, perceptual=perceptual, annotations=annotations, exemplar=exemplar,
         samples=samples, held_out=held_out, truncation=truncation,
     )  # fmt: skip
+    _begin(out_dir, source.own)
     chosen = choose_pixels(drawer, source.own, most=pixels, seed=seed)
     head = train_head(
         drawer, seg_head, source.classes, chosen, settings, seed=seed, state=out_dir / "state.ckpt",
@@ -181,6 +184,18 @@ def train(
     path = write_network(out_dir / "seg_head.safetensors", "seg_head", config, head)
     _report(out_dir, drawer, head, source)
     return path
+
+
+def _begin(out_dir: Path, samples: Labelled) -> None:
+    """Drops what a training on other labels has left, so that pictures painted since are learnt."""
+    digest = hashlib.sha256()
+    for part in (samples.ws.float(), samples.labels.long()):
+        digest.update(part.cpu().contiguous().numpy().tobytes())
+    known, state = out_dir / "labels.sha256", out_dir / "state.ckpt"
+    if state.is_file() and known.is_file() and known.read_text(encoding="utf-8") != digest.hexdigest():
+        print("the labels have changed since this training began: it begins anew", flush=True)
+        state.unlink()
+    atomic_write(known, lambda file: file.write(digest.hexdigest().encode()))
 
 
 def _report(out_dir: Path, generator: Generator, head: SegHead, source: Source) -> None:

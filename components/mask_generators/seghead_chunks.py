@@ -60,6 +60,8 @@ def chunks_of(classes: Sequence[str], groups: Mapping[str, Sequence[str]] | None
         for name in named
         if name not in classes
     ]
+    if problems:
+        problems.append("mask_generator.chunks=null makes every class of the head a chunk")
     twice = sorted({name for name in named if named.count(name) > 1})
     problems += [f"mask_generator.chunks: class '{name}' is in two chunks" for name in twice]
     problems += [f"mask_generator.chunks.{chunk}: has no class" for chunk, own in groups.items() if not own]

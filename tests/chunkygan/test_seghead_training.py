@@ -28,6 +28,7 @@ from chunkygan.lightning.seghead_samples import (  # noqa: E402
     regular_pixels,
 )
 from chunkygan.lightning.seghead_scores import score_of_pixels, scores_of  # noqa: E402
+from chunkygan.lightning.seghead_sources import painted  # noqa: E402
 from chunkygan.network_file import write_network  # noqa: E402
 from chunkygan.sampling import sample_ws  # noqa: E402
 from chunkygan.tensor_files import read_safetensors  # noqa: E402
@@ -132,6 +133,35 @@ def test_a_resumed_training_ends_where_an_unbroken_one_does(specs, folder, tmp_p
     broken = seghead_training.train(tmp_path / "broken", 0, **options)
     one, other = (read_safetensors(path)[1] for path in (whole, broken))
     assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_labels_that_were_painted_since_are_learnt_in_the_same_folder(specs, folder, tmp_path, capsys):
+    options = {**specs, "annotations": str(folder), "steps": 4, "batch": 8, "save_every": 2}
+    first = read_safetensors(seghead_training.train(tmp_path / "run", 0, **options))[1]
+    again = read_safetensors(seghead_training.train(tmp_path / "run", 0, **options))[1]
+    assert all(torch.equal(first[key], again[key]) for key in first) and "anew" not in capsys.readouterr().out
+    for file in (folder / "labels").iterdir():
+        colour_labels(torch.arange(1024).reshape(32, 32) % 2, [c.colour for c in CLASSES]).save(file)
+    painted = read_safetensors(seghead_training.train(tmp_path / "run", 0, **options))[1]
+    assert "begins anew" in capsys.readouterr().out
+    assert not all(torch.equal(first[key], painted[key]) for key in first)
+
+
+def test_several_folders_are_learnt_together_and_must_agree_in_their_classes(tiny, folder, tmp_path):
+    ws = sample_ws(tiny, 8, seed=4, truncation=0.7)
+    pictures = tiny.synthesis(tiny.styles(ws)).detach().clamp(-1, 1)
+    more = write_annotations(tmp_path / "more", pictures, ws, CLASSES)
+    for i, labels in enumerate(bright(pictures)):
+        colour_labels(labels, [c.colour for c in CLASSES]).save(more / "labels" / f"{i:04d}.png")
+    source = painted(tiny, [str(folder), str(more)], samples=100, held_out=4)
+    assert len(source.own.ws) == 28 + 6 and len(source.kept.ws) == 4 + 2
+    assert torch.equal(source.own.ws[28:], ws[:6]) and torch.equal(source.kept.labels[4:], bright(pictures)[6:])
+    assert len(painted(tiny, [str(folder), str(more)], samples=5, held_out=4).own.ws) == 5
+    odd = write_annotations(tmp_path / "odd", pictures, ws, [CLASSES[0], LabelClass("odd", (9, 9, 9))])
+    for i, labels in enumerate(bright(pictures)):
+        colour_labels(labels, [(*CLASSES[0].colour,), (9, 9, 9)]).save(odd / "labels" / f"{i:04d}.png")
+    with pytest.raises(RecipeError, match="has the classes dark, bright; .*odd dark, odd"):
+        painted(tiny, [str(folder), str(odd)], samples=5, held_out=4)
 
 
 def some_pixels(labels, counts):
