@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -82,6 +83,7 @@ def cover_of(masks: Tensor, cost: Callable[[Window], float], threshold: float = 
     above = (masks.detach() > threshold).float()[None]
     used = F.max_pool2d(above, cell, ceil_mode=True)[0].bool().cpu().numpy()
 
+    @cache
     def price(part: Cells) -> float:
         return cost(part.window(cell))
 
@@ -129,9 +131,13 @@ class _Parts(NamedTuple):
 def _strips(used: Any, price: Callable[[Cells], float]) -> _Parts:
     """The cheapest way to cut what is used, (rows, columns) boolean, into strips of rows and their runs."""
     best = [_Parts(0.0, [])]  # of the first rows, one more each time
+    filled = used.any(1).tolist()  # no strip has to begin or end with rows that are not
     for end in range(1, len(used) + 1):
+        if not filled[end - 1]:
+            best.append(best[-1])
+            continue
         options = []
-        for begin in range(end):
+        for begin in filter(filled.__getitem__, range(end)):
             runs = _runs(used, begin, end, price)
             options.append(_Parts(best[begin].price + sum(map(price, runs)), best[begin].parts + runs))
         best.append(min(options, key=lambda option: option.price))
