@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -23,6 +24,7 @@ class Settings:
         frugal: draw chunks once more in the backward pass instead of keeping their activations; None: where they
             would not fit in what is free on the device (see `chunkygan.memory.fitting_mode`).
         masks_join, masks_freeze: shares of the steps between which masks move, where they can.
+        mask_every: of the steps between them, masks move in the first and then in every so manyth.
         mask_threshold: below it a mask that can move counts as 0; see `chunkygan.masks.pruned`.
         mask_guard: weight of `chunkygan.objective.shrinking`.
         mask_keep: share of its first area that a chunk may shrink to at no cost.
@@ -48,6 +50,7 @@ class Settings:
     frugal: bool | None
     masks_join: float = 0.0
     masks_freeze: float = 1.0
+    mask_every: int = 1
     mask_threshold: float = 0.0
     mask_guard: float = 0.0
     mask_keep: float = 0.3
@@ -71,7 +74,8 @@ class Settings:
 
     def masks_move(self, step: int) -> bool:
         """Whether masks that can move do so in a step."""
-        return self.masks_join * self.steps <= step < self.masks_freeze * self.steps
+        first = math.ceil(self.masks_join * self.steps)
+        return first <= step < self.masks_freeze * self.steps and (step - first) % self.mask_every == 0
 
     def size(self, step: int) -> int | None:
         """Longer side in pixels at which a step draws; None: the full size."""

@@ -37,6 +37,7 @@ class Optimization(Inverter):
         lr: step size of the codes, in standard deviations of their latent space.
         mask_lr: step size of the mask generator's own code, in standard deviations.
         masks_join, masks_freeze: shares of the steps between which masks move, where they can (`seghead`).
+        mask_every: of these steps, masks move in every so manyth and rest in the others, which cost much less.
         mask_threshold: a moving mask at or below it is not drawn, which saves time; of n chunks, no channel of the
             composite changes by more than 2 (n - 1) times it. 0 is exact.
         mask_guard: weight of what a chunk costs that shrinks below `mask_keep` of its first area.
@@ -74,6 +75,7 @@ class Optimization(Inverter):
         mask_lr: float = 0.02,
         masks_join: float = 0.0,
         masks_freeze: float = 1.0,
+        mask_every: int = 1,
         mask_threshold: float = 0.0,
         mask_guard: float = 0.1,
         mask_keep: float = 0.3,
@@ -103,12 +105,14 @@ class Optimization(Inverter):
             steps=steps, lr=lr, mask_lr=mask_lr, rampup=rampup, rampdown=rampdown, latent_noise=latent_noise,
             latent_noise_until=latent_noise_until, perceptual=perceptual, l2=l2, dispersion=dispersion,
             noise_regularisation=noise_regularisation, fit_noise=fit_noise, masks_join=masks_join,
-            masks_freeze=masks_freeze, mask_threshold=mask_threshold, mask_guard=mask_guard, mask_keep=mask_keep,
+            masks_freeze=masks_freeze, mask_every=mask_every, mask_threshold=mask_threshold, mask_guard=mask_guard, mask_keep=mask_keep,
             betas=tuple(betas), coarse_size=coarse_size, coarse_until=coarse_until, perceptual_size=perceptual_size,
             coherence=coherence,
         )  # fmt: skip
         if not 0 <= masks_join <= masks_freeze:
             raise RecipeError(f"inverter.masks_join: must be 0 to masks_freeze, {masks_freeze}; got {masks_join}")
+        if mask_every < 1:
+            raise RecipeError(f"inverter.mask_every: must be 1 or more; got {mask_every}")
         if not 0 <= mask_threshold < 1:
             raise RecipeError(f"inverter.mask_threshold: must be 0 or more and below 1; got {mask_threshold}")
         if len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):

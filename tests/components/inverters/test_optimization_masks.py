@@ -68,6 +68,15 @@ def test_masks_rest_before_they_join_and_after_they_freeze(project):
     assert places[5] != places[4] and places[6:] == [places[5]] * 6
 
 
+def test_masks_move_in_every_third_step(project):
+    places = []
+    masks = Border(20.0)
+    options = {"masks_join": 0.25, "masks_freeze": 0.75, "mask_every": 3}
+    project(masks, **options, listeners=[lambda step: places.append(float(masks.place))])
+    moved = [step for step, (before, after) in enumerate(zip([20.0, *places], places)) if before != after]
+    assert len(places) == 12 and moved == [3, 6]
+
+
 def test_listeners_see_the_masks_as_they_are(project):
     seen = []
     fit = project(Border(20.0), listeners=[lambda step: seen.append(step.segments().masks)])
@@ -132,5 +141,7 @@ def test_seghead_masks_are_fitted_with_the_codes(tiny, tiny_head, project, targe
 def test_schedules_that_make_no_sense_are_refused():
     with pytest.raises(RecipeError, match="masks_join"):
         Optimization(masks_join=0.6, masks_freeze=0.5)
+    with pytest.raises(RecipeError, match="mask_every"):
+        Optimization(mask_every=0)
     with pytest.raises(RecipeError, match="mask_threshold"):
         Optimization(mask_threshold=1.5)
