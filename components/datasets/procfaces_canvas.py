@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -41,6 +43,13 @@ class Canvas:
         masks = pixels.of(self.masks, whole(self.masks))
         return Canvas(cut.of(self.light, view), masks, cut.of(self.left, view), k)
 
+    def open_halves(self, around: Window) -> list[Window]:
+        """What is not yet covered of the left and the right half of a window of this whole canvas."""
+        middle = (around.left + around.right) // (2 * self.per_pixel) * self.per_pixel
+        halves = (replace(around, right=middle), replace(around, left=middle))
+        open_ = (Window.around(half.of(self.left, whole(self.left)) > 1e-3, self.per_pixel) for half in halves)
+        return [found.moved(half.top, half.left) & half for found, half in zip(open_, halves)]
+
     def averaged(self) -> Canvas:
         """The canvas with one sample a pixel."""
         k = self.per_pixel
@@ -57,6 +66,7 @@ class Canvas:
         """Like `lay`, for a mirrored pair: `l_<name>` where on_left (n, h, w) is 1, `r_<name>` where it is 0."""
         share = self.left * cover
         self.light.addcmul_(share[:, None], light)
-        self.masks[:, CLASSES.index("l_" + name)] += pooled(share * on_left, self.per_pixel)
-        self.masks[:, CLASSES.index("r_" + name)] += pooled(share * (1 - on_left), self.per_pixel)
+        on_left = share * on_left
+        self.masks[:, CLASSES.index("l_" + name)] += pooled(on_left, self.per_pixel)
+        self.masks[:, CLASSES.index("r_" + name)] += pooled(share - on_left, self.per_pixel)
         self.left -= share

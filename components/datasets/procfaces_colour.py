@@ -28,7 +28,7 @@ def edge(distance: Tensor, width: Tensor) -> Tensor:
         distance: (n, h, w) in head units.
         width: (n, 1, 1) half the width of the soft edge, in head units.
     """
-    return _flat_ends((distance / width).mul_(-0.5).add_(0.5))
+    return _flat_ends((distance * (-0.5 / width)).add_(0.5))
 
 
 def bump(x: Tensor, y: Tensor) -> Tensor:
@@ -42,8 +42,17 @@ def ridge(x: Tensor) -> Tensor:
 
 
 def power(x: Tensor, exponent: float) -> Tensor:
-    """x to a power, for x >= 0; several times quicker on a CPU than `torch.pow`, which also takes negative x."""
-    return x.clamp(min=1e-30).log_().mul_(exponent).exp_()
+    """x to a power, for x >= 0; several times quicker on a CPU than `torch.pow`, which also takes negative x.
+
+    What would be less than 1e-30 is 1e-30: where exp underflows, it takes sixty times as long.
+    """
+    return x.clamp(min=10 ** (-30 / max(exponent, 1))).log_().mul_(exponent).exp_()
+
+
+def superellipse(x: Tensor, y: Tensor, exponent: Tensor) -> Tensor:
+    """(|x|^e + |y|^e)^(1 / e): 1 on a circle for an exponent of 2, on ever squarer shapes for larger ones, up to 8."""
+    across, along = (((side.abs() + 1e-4).log_() * exponent).exp_() for side in (x, y))
+    return (across + along).log_().div_(exponent).exp_()
 
 
 def mix(a: Tensor, b: Tensor, amount: Tensor | float) -> Tensor:
@@ -82,4 +91,4 @@ def to_display(light: Tensor) -> Tensor:
     """Linear light to a picture in [-1, 1], highlights rolled off."""
     rolled = light.clamp(min=1e-5)
     rolled = rolled * (1 + 0.12 * rolled) / (1 + 0.22 * rolled)
-    return (rolled.clamp(max=1.0).pow(1 / 2.2) * 2 - 1).clamp(-1, 1)
+    return power(rolled.clamp(max=1.0), 1 / 2.2).mul_(2).sub_(1).clamp_(-1, 1)

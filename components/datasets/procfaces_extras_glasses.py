@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .procfaces_canvas import Canvas
-from .procfaces_colour import bump, edge, hue_colour, linear, mix, ridge, smoothstep
+from .procfaces_colour import bump, edge, hue_colour, linear, mix, ridge, smoothstep, superellipse
 from .procfaces_geometry import EYE_HEIGHT, Camera, Surface, head_window, meet_head, meet_shell
 from .procfaces_hair import hair_thickness
 from .procfaces_light import Light, lit, shine
@@ -35,9 +35,7 @@ def paint_odd_glasses(
     dark, bright = _sides(x, looks)
     dx = (x.abs() - p["eye_spacing"] - 0.02) / mix(x.new_tensor(0.215), x.new_tensor(0.255), dark)
     dy = (y - EYE_HEIGHT - 0.02) / mix(x.new_tensor(0.215), x.new_tensor(0.175), dark)
-    power = 2.0 + 6.0 * dark
-    reach = ((dx.abs() + 1e-4).pow(power) + (dy.abs() + 1e-4).pow(power)).pow(1 / power)
-    ring = (reach - 1) * 0.20
+    ring = (superellipse(dx, dy, 2.0 + 6.0 * dark) - 1) * 0.20
     bridge = torch.maximum((y - EYE_HEIGHT + 0.03 - 0.3 * x * x).abs() - 0.022, x.abs() - 0.12)
     frame = edge(torch.minimum(ring.abs() - 0.028, bridge), soft) * worn
     round_edge = (0.75 + 0.45 * smoothstep(0.028, 0.0, (ring + 0.006).abs()))[:, None]

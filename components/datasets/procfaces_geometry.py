@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .procfaces_colour import bump, edge, power, ridge, smoothstep
 from .procfaces_parameters import FaceParameters
-from .procfaces_window import Window, below, whole, within
+from .procfaces_window import Window, below, coarse, within
 
 DEPTH = 0.80  # half the depth of the skull, in head units
 EYE_HEIGHT = 0.02
@@ -32,8 +32,7 @@ class Camera:
 
     Attributes:
         rotation: (n, 3, 3), head to camera axes.
-        x, y: (n, h, w) in camera coordinates, head units.
-        base: head coordinates, (n, h, w) each, of the rays' points at depth 0.
+        columns, rows: (n, 5, 1, w) and (n, 5, h, 1), whose sums are x, y and the three of `base`.
         sample: (n, 1, 1) distance of neighbouring rays, in head units.
         fine: (n, 1, 1) half a pixel of the finished picture, in head units: what soft edges are measured by.
         inset: (n, 1, 1) how far inside their outline surfaces end, in head units: the rim has no normal.
@@ -42,14 +41,29 @@ class Camera:
     """
 
     rotation: Tensor
-    x: Tensor
-    y: Tensor
-    base: tuple[Tensor, Tensor, Tensor]
+    columns: Tensor
+    rows: Tensor
     sample: Tensor
     fine: Tensor
     inset: Tensor
     per_pixel: int
     view: Window
+
+    @functools.cached_property
+    def x(self) -> Tensor:
+        """Camera coordinates (n, h, w) to the right, in head units."""
+        return self.columns[:, 0] + self.rows[:, 0]
+
+    @functools.cached_property
+    def y(self) -> Tensor:
+        """Camera coordinates (n, h, w) downwards, in head units."""
+        return self.columns[:, 1] + self.rows[:, 1]
+
+    @functools.cached_property
+    def base(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Head coordinates, (n, h, w) each, of the rays' points at depth 0."""
+        x, y, z = (self.columns[:, i] + self.rows[:, i] for i in (2, 3, 4))
+        return x, y, z
 
     def project(self, point: tuple[Tensor | float, ...]) -> tuple[Tensor, Tensor, Tensor]:
         """Camera coordinates, each (n, 1, 1), of a point in the head's coordinates."""
@@ -57,18 +71,22 @@ class Camera:
 
     def to_head(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Head coordinates of the points at depth z (n, h, w) on the rays."""
-        x, y, z = (torch.addcmul(base, self.rotation[:, 2, i, None, None], z) for i, base in enumerate(self.base))
-        return x, y, z
+        return self.along(0, z), self.along(1, z), self.along(2, z)
+
+    def along(self, axis: int, z: Tensor) -> Tensor:
+        """One of the coordinates of `to_head`."""
+        return torch.addcmul(self.base[axis], self.rotation[:, 2, axis, None, None], z)
 
     def window(self, cut: Window) -> Camera:
         """The rays of a window only, which must lie within `view`."""
-        x, y, *base = (cut.of(part, self.view).contiguous() for part in (self.x, self.y, *self.base))
-        return replace(self, x=x, y=y, base=(base[0], base[1], base[2]), view=cut)
+        columns = self.columns[..., cut.left - self.view.left : cut.right - self.view.left]
+        rows = self.rows[..., cut.top - self.view.top : cut.bottom - self.view.top, :]
+        return replace(self, columns=columns, rows=rows, view=cut)
 
     def box(self, left: Tensor, right: Tensor, top: Tensor, bottom: Tensor) -> Window:
         """The window of all rays of all pictures that run between camera coordinates (n, 1, 1)."""
-        step = max(1, self.x.shape[-1] // 128)
-        x, y = self.x[:, ::step, ::step], self.y[:, ::step, ::step]
+        step = coarse(self.columns)
+        x, y = (self.columns[:, i, :, ::step] + self.rows[:, i, ::step] for i in (0, 1))
         found = Window.around((x > left) & (x < right) & (y > top) & (y < bottom), self.per_pixel, step)
         return found.moved(self.view.top, self.view.left) & self.view
 
@@ -83,6 +101,16 @@ class Surface:
     cover: Tensor
     normal: tuple[Tensor, Tensor, Tensor]
     view: Window
+
+    def box(self, reach: float, top: float | Tensor, bottom: float | Tensor, multiple: int) -> Window:
+        """The window of all samples up to `reach` left and right on the head and between two heights (n, 1, 1).
+
+        It begins and ends at a multiple of samples.
+        """
+        step = coarse(self.x)
+        x, y = self.x[:, ::step, ::step], self.y[:, ::step, ::step]
+        found = Window.around((x.abs() < reach) & (y > top) & (y < bottom), multiple, step)
+        return found.moved(self.view.top, self.view.left) & self.view
 
     def window(self, cut: Window) -> Surface:
         """What the rays of a window meet, which must lie within `view`."""
@@ -135,13 +163,18 @@ def aligned_camera(p: FaceParameters, resolution: int, supersampling: int) -> Ca
     ticks = (torch.arange(size, dtype=zero.dtype, device=zero.device) + 0.5) / size - 0.5
     u, v = ticks[None, None, :], ticks[None, :, None]
     c, s = p["roll"].cos(), p["roll"].sin()
-    right, below = span * (c * u + s * v), span * (c * v - s * u - _EYES_IN_PICTURE)
-    x = ex + right * down_y + below * down_x
-    y = ey - right * down_x + below * down_y
-    r = rotation[:, :, :, None, None]
-    base = (r[:, 0, 0] * x + r[:, 1, 0] * y, r[:, 0, 1] * x + r[:, 1, 1] * y, r[:, 0, 2] * x + r[:, 1, 2] * y)
-    inset = 1.25 * span / min(resolution, _INSET_AT)
-    return Camera(rotation, x, y, base, span / size, 0.5 * span / resolution, inset, supersampling, whole(x))
+    cos, sin = span * (c * down_y - s * down_x), span * (s * down_y + c * down_x)
+    high = span * _EYES_IN_PICTURE
+    columns = _with_base(rotation, cos * u, -sin * u)
+    rows = _with_base(rotation, ex - high * down_x + sin * v, ey - high * down_y + cos * v)
+    inset, view = 1.25 * span / min(resolution, _INSET_AT), Window(0, size, 0, size)
+    return Camera(rotation, columns, rows, span / size, 0.5 * span / resolution, inset, supersampling, view)
+
+
+def _with_base(rotation: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """(n, 5, ...): camera coordinates x and y, and the head coordinates of points there at depth 0."""
+    turned = rotation[:, :2].transpose(1, 2) @ torch.stack([x, y], 1).flatten(2)
+    return torch.cat([torch.stack([x, y], 1), turned.reshape(-1, 3, *x.shape[1:])], 1)
 
 
 def head_window(
@@ -160,16 +193,16 @@ def head_window(
 
 def _front(p: FaceParameters, y: Tensor, x: Tensor) -> Tensor:
     """z of the smooth head (without nose and so on) at x, y on its front."""
-    width, rest = _profile(p, y)
-    return DEPTH * (rest - (x / width) ** 2).clamp(min=0.01).sqrt()
+    width, taken = _profile(p, y)
+    return DEPTH * (1 - taken - (x / width) ** 2).clamp(min=0.01).sqrt()
 
 
 def _profile(p: FaceParameters, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Half-width of the head at height y, and what its height leaves of the ellipsoid's equation."""
-    low = (y / p["chin_length"]).clamp(min=0)
-    high = (-y / 1.02).clamp(min=0)
-    width = p["head_width"] * (1 - p["jaw_taper"] * power(low.clamp(max=1.0), 1.6) - 0.03 * high * high)
-    return width, 1 - low * low * low.sqrt() - power(high, 2.6)
+    """Half-width of the head at height y, and what its height takes of the ellipsoid's equation."""
+    low = (y / p["chin_length"]).clamp_(min=0)
+    high = (y * (-1 / 1.02)).clamp_(min=0)
+    width = power(low.clamp(max=1.0), 1.6).mul_(-p["jaw_taper"]).add_(1).addcmul_(high, high, value=-0.03)
+    return width.mul_(p["head_width"]), low.sqrt().mul_(low).mul_(low).add_(power(high, 2.6))
 
 
 def _relief(p: FaceParameters, x: Tensor, y: Tensor) -> Tensor:
@@ -206,8 +239,8 @@ def meet_head(p: FaceParameters, camera: Camera, *, steps: int = 4, relief_of: R
     depth = torch.full_like(camera.x, 0.7)
     relief = torch.zeros_like(depth)
     for step in range(steps):
-        x, y, z = camera.to_head(depth)
-        new = relief_of(p, x, y) if step else relief
+        y = camera.along(1, depth)
+        new = relief_of(p, camera.along(0, depth), y) if step else relief
         relief = new if step < 2 else 0.5 * (relief + new)
         depth, inside = _meet_ellipsoid(p, camera, y, relief, 1.0)
     x, y, z = camera.to_head(depth)
@@ -224,11 +257,11 @@ def meet_shell(p: FaceParameters, camera: Camera, thick: Tensor, ends: Tensor) -
     Returns:
         The surface, its points shrunk back onto the head.
     """
-    depth, grow = torch.full_like(camera.x, 0.6), 1 + thick
+    depth = torch.full_like(camera.x, 0.6)
     for _ in range(3):
-        _, y, _ = camera.to_head(depth)
+        y = camera.along(1, depth)
         grow = 1.01 + thick * smoothstep(ends, ends - 0.85, y)
-        depth, inside = _meet_ellipsoid(p, camera, y, 0.0, grow)
+        depth, inside = _meet_ellipsoid(p, camera, y / grow, 0.0, grow)
     x, y, z = camera.to_head(depth)
     normal = normals(depth, camera.sample)
     return Surface(x / grow, y / grow, z / grow, _cover(inside, camera), normal, camera.view)
@@ -237,15 +270,21 @@ def meet_shell(p: FaceParameters, camera: Camera, thick: Tensor, ends: Tensor) -
 def _meet_ellipsoid(
     p: FaceParameters, camera: Camera, y: Tensor, relief: float | Tensor, grow: float | Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Depth (n, h, w) of the front crossing and the discriminant, positive where there is one."""
-    r = camera.rotation[:, :, :, None, None]
-    width, rest = _profile(p, y / grow)
-    width = width * grow
+    """Depth (n, h, w) of the front crossing and the discriminant, positive where there is one.
+
+    Args:
+        y: height on the head, before it grew.
+    """
+    width, taken = _profile(p, y)
     x0, _, z0 = camera.base
-    ax, az, x0, z0 = r[:, 2, 0] / width, r[:, 2, 2] / (DEPTH * grow), x0 / width, (z0 - relief) / (DEPTH * grow)
-    a, b = ax * ax + az * az, ax * x0 + az * z0
-    inside = b * b - a * (x0 * x0 + z0 * z0 - rest)
-    return (inside.clamp(min=1e-4).sqrt() - b) / a, inside
+    deep, r = DEPTH * grow, camera.rotation[:, 2, :, None, None]
+    ax, az, z0 = r[:, 0], r[:, 2] / deep, (z0 - relief) / deep
+    flat = width.mul_(grow).square_().reciprocal_()
+    a, b = flat * (ax * ax) + az * az, (x0 * flat)
+    c = (b * x0).addcmul_(z0, z0).add_(taken).sub_(1)
+    b = b.mul_(ax).add_(z0.mul_(az))
+    inside = (b * b).addcmul_(a, c, value=-1)
+    return inside.clamp(min=1e-4).sqrt_().sub_(b).div_(a), inside
 
 
 def _cover(inside: Tensor, camera: Camera) -> Tensor:

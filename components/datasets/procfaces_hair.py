@@ -14,6 +14,8 @@ from .procfaces_light import Light
 from .procfaces_parameters import FaceParameters
 from .procfaces_window import below, within
 
+_CURTAIN, _CURTAIN_FROM = (0.0, 0.0, -0.22), 0.16
+"""Where on the head the curtain hangs, and the least length of hair that has one."""
 _SHADES = [
     linear(0.09, 0.07, 0.07), linear(0.20, 0.13, 0.09), linear(0.36, 0.23, 0.14),
     linear(0.58, 0.42, 0.26), linear(0.88, 0.74, 0.50),
@@ -86,11 +88,13 @@ def _parting_hidden(p: FaceParameters) -> Tensor:
 def hair_light(colour: Tensor, tone: Tensor, normal: tuple[Tensor, Tensor, Tensor], light: Light, y: Tensor) -> Tensor:
     """Light (n, 3, h, w) from strands: matt, with the bright band across them that hair shows."""
     nx, ny, nz = normal
-    facing = (nx * light.x + ny * light.y + nz * light.z + 0.45).clamp(min=0) / 1.45
+    facing = (nx * light.x + ny * light.y + nz * light.z).add_(0.45).clamp_(min=0).div_(1.45)
     band = ridge((ny + 0.52 + 0.08 * (tone - 1)) / 0.17) * (0.4 + 0.6 * facing)
-    matt = light.key * facing[:, None] + light.ambient * (0.7 - 0.3 * ny)[:, None]
-    gloss = (0.16 * band * tone * tone)[:, None] * (0.10 + colour.sqrt())
-    return colour * matt * tone[:, None].clamp(min=0.25) + gloss * light.key
+    gloss = (0.16 * band).mul_(tone).mul_(tone)
+    matt = tone.clamp(min=0.25)
+    shown = (colour * light.key) * facing.mul_(matt)[:, None]
+    shown.addcmul_(colour * light.ambient, (0.7 - 0.3 * ny).mul_(matt)[:, None])
+    return shown.addcmul_((0.10 + colour.sqrt()) * light.key, gloss[:, None])
 
 
 def paint_curtain(
@@ -98,14 +102,18 @@ def paint_curtain(
 ) -> None:
     """Lays long hair that hangs behind head, neck and shoulders."""
     length = p["hair_length"]
-    there = smoothstep(0.16, 0.24, length) * (1 - 0.6 * p["baldness"])
-    if not there.any():
+    if not (length > _CURTAIN_FROM).any():
         return
-    cx, cy, _ = camera.project((torch.zeros_like(p["yaw"]), 0.0, -0.22))
+    cx, cy, _ = camera.project(_CURTAIN)
     reach, low = p["head_width"] + 0.05 + 0.05 + (0.11 + 0.13 * p["hair_volume"]) * length, 0.2 + 1.75 * length
     around = camera.box(cx - reach, cx + reach, cy - 0.85, cy + low)
-    canvas, camera = canvas.window(around), camera.window(around)
-    x, y = camera.x - cx, camera.y - cy
+    for side in canvas.open_halves(around):
+        _lay_curtain(canvas.window(side), p, camera.window(side), light, colour, soft)
+
+
+def _lay_curtain(canvas: Canvas, p: FaceParameters, camera: Camera, light: Light, colour: Tensor, soft: Tensor) -> None:
+    cx, cy, _ = camera.project(_CURTAIN)
+    x, y, length = camera.x - cx, camera.y - cy, p["hair_length"]
     half = p["head_width"] + 0.02 + (0.06 + 0.13 * p["hair_volume"]) * length + 0.05 * smoothstep(0.0, 0.9, y) * length
     half = half + 0.03 * p["hair_curl"] * torch.sin(9 * y + 2 * torch.sign(x))
     round_top = torch.sqrt((1 - (y.clamp(max=0) / 1.05) ** 2).clamp(min=0))
@@ -115,12 +123,16 @@ def paint_curtain(
     nx = (x / half).clamp(-1, 1) * 0.75
     normal = (nx, torch.full_like(nx, -0.15), (1 - nx * nx).sqrt())
     depth = 0.35 + 0.65 * smoothstep(0.55, 1.0, x.abs() / half)  # darker behind the neck
+    there = smoothstep(_CURTAIN_FROM, 0.24, length) * (1 - 0.6 * p["baldness"])
     canvas.lay(edge(shape, 2.5 * soft) * there, hair_light(colour, tone * depth, normal, light, y), "hair")
 
 
 def beard_cover(p: FaceParameters, face: Surface) -> Tensor:
     """How much of the skin (n, h, w) beard and moustache hide."""
-    return within(below(face.y, EYE_HEIGHT), functools.partial(_beard, p), face.x, face.y)
+    grown = torch.maximum(p["beard"], p["moustache"]) > 1e-3
+    if not grown.any():
+        return torch.zeros_like(face.y)
+    return within(below(face.y, EYE_HEIGHT), functools.partial(_beard, p), face.x, face.y) * grown
 
 
 def _beard(p: FaceParameters, x: Tensor, y: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 from .procfaces_colour import bump, linear, mix, power, ramp, ridge, smoothstep
 from .procfaces_geometry import EYE_HEIGHT, Surface, mouth_height
 from .procfaces_parameters import FaceParameters
-from .procfaces_window import Window, below, within
+from .procfaces_window import below, between, within
 
 _SKIN = [linear(0.99, 0.84, 0.75), linear(0.90, 0.71, 0.59), linear(0.68, 0.49, 0.38), linear(0.42, 0.27, 0.19)]
 _WRAP = (0.55, 0.38, 0.30)  # red light travels furthest under skin, so shadows begin warm
@@ -43,11 +43,11 @@ def lit(light: Light, normal: tuple[Tensor, Tensor, Tensor], wrap: tuple[float, 
     nx, ny, nz = normal
     facing = nx * light.x + ny * light.y + nz * light.z
     reach = facing.new_tensor(wrap).reshape(1, 3, 1, 1)
-    diffuse = (facing[:, None] + reach).mul_(1 / (1 + reach)).clamp_(min=0)
+    diffuse = (facing[:, None] + reach).clamp_(min=0).mul_(light.key / (1 + reach))
     sky = (0.8 - 0.35 * ny)[:, None]
-    fresnel = (1 - nz).clamp(min=0).pow(3) * (0.6 - nx * light.x.sign() * light.x.abs().sqrt()).clamp(min=0)
-    fresnel = fresnel * (1 - ny).clamp(0, 1)  # no light comes from below
-    return diffuse.mul_(light.key).addcmul_(light.ambient, sky).addcmul_(light.rim, fresnel[:, None])
+    fresnel = (1 - nz).clamp_(min=0).pow(3) * (0.6 - nx * (light.x.sign() * light.x.abs().sqrt())).clamp_(min=0)
+    fresnel.mul_((1 - ny).clamp_(0, 1))  # no light comes from below
+    return diffuse.addcmul_(light.ambient, sky).addcmul_(light.rim, fresnel[:, None])
 
 
 def shine(light: Light, normal: tuple[Tensor, Tensor, Tensor], sharpness: float) -> Tensor:
@@ -86,7 +86,7 @@ def face_shade(p: FaceParameters, face: Surface, light: Light) -> Tensor:
     """What hollows, folds and small shadows leave of the light: (n, h, w) in [0, 1]."""
     x, y = face.x, face.y
     shade = within(below(y, -0.22), lambda x, y: _hollow_shade(p, x, y, light) + _wrinkle_shade(p, x, y), x, y)
-    forehead = within(Window.around((y > -0.76) & (y < -0.18), 1), _forehead_lines, x, y)
+    forehead = within(between(y, -0.76, -0.18), _forehead_lines, x, y)
     return (1 - shade - p["wrinkles"] * forehead).clamp(0.15, 1)
 
 

@@ -11,19 +11,20 @@ from .procfaces_canvas import Canvas
 from .procfaces_colour import mix, to_display
 from .procfaces_extras import Extras, painted_skin, shadow_of, wear_in_front, wear_under_hair
 from .procfaces_features import paint_brows, paint_eyes, paint_mouth, paint_nose
-from .procfaces_geometry import Camera, aligned_camera, head_window, meet_head
+from .procfaces_geometry import EYE_HEIGHT, Camera, aligned_camera, head_window, meet_head, mouth_height
 from .procfaces_hair import beard_cover, hair_colour, paint_cap, paint_curtain
 from .procfaces_light import Light, face_albedo, face_shade, light_of, lit, shine
 from .procfaces_parameters import FaceParameters
 from .procfaces_scene import paint_background, paint_ears, paint_glasses, paint_neck
 from .procfaces_window import Window
 
-_AT_ONCE = 4  # pictures a pass: their layers then stay in the processor's cache
+_AT_ONCE = 2**17  # samples a pass: its layers then stay in the processor's cache, and its windows are narrow
 
 
-# Where the alignment keeps the parts, as shares of the picture: top, bottom, left, right. They draw nothing outside.
-_EYES, _GLASSES = (0.28, 0.64, 0.06, 0.94), (0.32, 0.70, 0.0, 1.0)
-_NOSE, _MOUTH, _NECK = (0.42, 0.76, 0.32, 0.70), (0.58, 0.90, 0.28, 0.74), (0.52, 1.0, 0.0, 1.0)
+# Where parts are, and draw nothing outside. On the head: how far left and right, and from which height to which.
+_BROWS, _EYES, _NOSE = (0.60, -0.36, EYE_HEIGHT), (0.68, -0.23, 0.19), (0.24, 0.0, 0.55)
+_MOUTH = (0.35, 0.27)  # how far left and right, and above and below the line between the lips
+_GLASSES = (0.32, 0.70, 0.0, 1.0)  # top, bottom, left and right, as shares of the picture
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ def render(
         supersampling: samples per pixel and side, averaged.
         extras: what the faces wear besides, n rows; None: nothing.
     """
-    at_once = _AT_ONCE if p.values.device.type == "cpu" else 256
+    samples = (resolution * supersampling) ** 2
+    at_once = max(1, _AT_ONCE // samples) if p.values.device.type == "cpu" else 256
     order = torch.arange(len(p)) if extras is None else extras.alike()  # a pass draws an extra for all of its faces
     passes = [
         _draw(FaceParameters(p.values[part]), resolution, supersampling, extras and extras.of(part))
@@ -79,8 +81,7 @@ def _draw(p: FaceParameters, resolution: int, supersampling: int, extras: Extras
         wear_in_front(canvas, p, extras, camera, light, soft)
     _draw_head(canvas, p, camera, light, hair, soft, extras)
     paint_ears(canvas, p, camera, light, soft)
-    below = Window.of_shares(camera.x, supersampling, _NECK)
-    paint_neck(canvas.window(below), p, camera.window(below), light, soft)
+    paint_neck(canvas, p, camera, light, soft)
     paint_curtain(canvas, p, camera, light, hair, soft)  # behind the neck
     picture = canvas.averaged()
     paint_background(picture, p, light, supersampling)  # has no edges that more samples would soften
@@ -92,12 +93,12 @@ def _draw_head(
 ) -> None:
     """Lays glasses, hair on the skull, the features and the skin."""
     around = head_window(p, camera)
-    glasses, eyes, mouth, nose = (
-        Window.of_shares(camera.x, camera.per_pixel, shares) for shares in (_GLASSES, _EYES, _MOUTH, _NOSE)
-    )
-    eyes, mouth, nose = eyes & around, mouth & around, nose & around
     rays = camera.window(around)
     face = meet_head(p, rays)
+    brows, eyes, nose = (face.box(*place, camera.per_pixel) for place in (_BROWS, _EYES, _NOSE))
+    reach, high = _MOUTH
+    mouth = face.box(reach, mouth_height(p) - high, mouth_height(p) + high, camera.per_pixel)
+    glasses = Window.of_shares(camera.x, camera.per_pixel, _GLASSES)
     paint_glasses(canvas.window(glasses), p, camera.window(glasses), face, light, soft)
     shadow = around.of(paint_cap(canvas, p, camera, light, hair, soft), camera.view)
     if extras is not None:
@@ -105,7 +106,7 @@ def _draw_head(
         shadow = shadow_of(p, extras, rays, face, light, shadow)
     received = lit(light, face.normal) * (face_shade(p, face, light) * (1 - 0.42 * shadow))[:, None]
     gloss = shine(light, face.normal, 22.0) * (1 - shadow)
-    paint_brows(canvas.window(eyes), p, face.window(eyes), eyes.of(received, around), hair, soft)
+    paint_brows(canvas.window(brows), p, face.window(brows), brows.of(received, around), hair, soft)
     paint_eyes(canvas.window(eyes), p, face.window(eyes), light, eyes.of(received, around), soft)
     shine_there = mouth.of(gloss, around)
     paint_mouth(canvas.window(mouth), p, face.window(mouth), mouth.of(received, around), shine_there, soft)
@@ -113,6 +114,6 @@ def _draw_head(
     albedo = mix(face_albedo(p, face), 0.75 * hair + 0.01, 0.93 * beard[:, None])
     if extras is not None:
         albedo = painted_skin(albedo, p, extras, face, soft)
-    skin = albedo * received + (0.10 * gloss * (1 - beard))[:, None] * light.key
+    skin = (albedo * received).addcmul_((0.10 * gloss * (1 - beard))[:, None], light.key)
     paint_nose(canvas.window(nose), p, face.window(nose), nose.of(skin, around), nose.of(received, around), soft)
     canvas.window(around).lay(face.cover, skin, "skin")

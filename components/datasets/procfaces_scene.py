@@ -6,23 +6,26 @@ import torch
 from torch import Tensor
 
 from .procfaces_canvas import Canvas
-from .procfaces_colour import bump, edge, hue_colour, smoothstep
+from .procfaces_colour import bump, edge, hue_colour, smoothstep, superellipse
 from .procfaces_geometry import EYE_HEIGHT, Camera, Surface
 from .procfaces_light import Light, lit, skin_colour
 from .procfaces_parameters import FaceParameters
 
+_UNSEEN = 0.002  # glasses of which no more is there change no pixel by one grey level
+
 
 def paint_glasses(canvas: Canvas, p: FaceParameters, camera: Camera, face: Surface, light: Light, soft: Tensor) -> None:
     """Lays frames that stand in a plane in front of the face, and a reflection on their lenses."""
+    here = p["glasses"] * (p["glasses"] > _UNSEEN)
+    if not here.any():
+        return
     r = camera.rotation[:, :, :, None, None]
     flat = 0.80 + 0.02 * p["cheeks"]
     depth = (flat - r[:, 0, 2] * camera.x - r[:, 1, 2] * camera.y) / r[:, 2, 2]
     x, y, _ = camera.to_head(depth)
-    here, side = p["glasses"], x.abs()
+    side = x.abs()
     dx, dy = (side - p["eye_spacing"] - 0.012) / 0.225, (y - EYE_HEIGHT - 0.03) / (0.205 - 0.045 * p["glasses_shape"])
-    power = 2.1 + 3.5 * p["glasses_shape"]
-    reach = ((dx.abs() + 1e-4).pow(power) + (dy.abs() + 1e-4).pow(power)).pow(1 / power)
-    ring = (reach - 1) * 0.20
+    ring = (superellipse(dx, dy, 2.1 + 3.5 * p["glasses_shape"]) - 1) * 0.20
     thick = (0.010 + 0.012 * p["glasses_shape"]) * (0.3 + 0.7 * here)
     bridge = torch.maximum((y - EYE_HEIGHT + 0.02 - 0.35 * x * x).abs() - thick, side - 0.12)
     frame = edge(torch.minimum(ring.abs() - thick, bridge), soft)
@@ -42,6 +45,8 @@ def paint_ears(canvas: Canvas, p: FaceParameters, camera: Camera, light: Light, 
         turned, high = (0.085 - sign * 0.06 * torch.sin(p["yaw"])) * p["ear_size"], 0.205 * p["ear_size"]
         wide, tall = (1.1 * half * (1 + soft / 0.11) for half in (turned, high))
         around = camera.box(cx - wide, cx + wide, cy - tall, cy + tall)
+        if not canvas.window(around).left.any():  # under hair, or behind the head
+            continue
         rays = camera.window(around)
         dx, dy = (rays.x - cx) / turned, (rays.y - cy) / high
         dx = dx + 0.25 * sign * dy
@@ -54,27 +59,37 @@ def paint_ears(canvas: Canvas, p: FaceParameters, camera: Camera, light: Light, 
 
 
 def paint_neck(canvas: Canvas, p: FaceParameters, camera: Camera, light: Light, soft: Tensor) -> None:
-    """Lays the neck, in the chin's shadow, then the clothes with a collar."""
-    cx, cy, _ = camera.project((torch.zeros_like(p["yaw"]), 0.85, -0.25))
-    x, y = camera.x - 0.75 * cx, camera.y - (cy - 0.85)
+    """Lays the clothes with a collar, then the neck, in the chin's shadow."""
+    cx, cy, _ = camera.project((0.0, 0.85, -0.25))
+    cx, cy = 0.75 * cx, cy - 0.85
+    below = camera.box(-torch.inf, torch.inf, cy + 1.1, torch.inf)
+    _lay_cloth(canvas.window(below), p, camera.window(below), cx, cy, light, soft)
+    aside = torch.where(soft < 0.017, 0.75, torch.inf)  # further out it shows through the soft edges of coarse pictures
+    around = camera.box(cx - aside, cx + aside, cy + 0.2, torch.inf)
+    rays = camera.window(around)
+    x, y = rays.x - cx, rays.y - cy
     half = 0.40 + 0.045 * p["gender"] + 0.55 * (y - 1.0).clamp(min=0) ** 2 + 0.06 * smoothstep(1.0, 0.6, y)
     round_x = (x / half).clamp(-1, 1)
     normal = _unit(0.85 * round_x, torch.full_like(x, 0.05), torch.sqrt(1.05 - round_x * round_x))
     shadow = 1 - 0.62 * smoothstep(0.30, 0.0, y - p["chin_length"] + 0.10 + 0.25 * x * x - 0.12 * x * light.x)
     cords = 1 - 0.10 * bump((x.abs() - 0.13 - 0.25 * (1.2 - y)) / 0.05, (y - 1.1) / 0.3)
     skin = skin_colour(p) * lit(light, normal) * (shadow * cords)[:, None]
-    shoulder = 1.12 + 0.24 * (x * x + 0.02).sqrt() - 0.02 * p["gender"]
-    opening = 1.19 + 0.16 * p["cloth_light"] - 0.9 * x * x
-    cloth = torch.maximum(shoulder - y, opening - y)
-    _lay_cloth(canvas, p, x, y, cloth, light, soft)
     neck = edge(x.abs() - half, soft) * smoothstep(0.2, 0.4, y)
-    bare = edge(shoulder + 0.02 - y, soft)
-    canvas.lay(torch.maximum(neck, bare), skin, "neck")
+    bare = edge(_shoulder(p, x) + 0.02 - y, soft)
+    canvas.window(around).lay(torch.maximum(neck, bare), skin, "neck")
+
+
+def _shoulder(p: FaceParameters, x: Tensor) -> Tensor:
+    """Height (n, h, w) of the shoulders, so far from the neck's middle."""
+    return 1.12 + 0.24 * (x * x + 0.02).sqrt() - 0.02 * p["gender"]
 
 
 def _lay_cloth(
-    canvas: Canvas, p: FaceParameters, x: Tensor, y: Tensor, distance: Tensor, light: Light, soft: Tensor
+    canvas: Canvas, p: FaceParameters, camera: Camera, cx: Tensor, cy: Tensor, light: Light, soft: Tensor
 ) -> None:
+    x, y = camera.x - cx, camera.y - cy
+    opening = 1.19 + 0.16 * p["cloth_light"] - 0.9 * x * x
+    distance = torch.maximum(_shoulder(p, x), opening) - y
     folds = 0.10 * torch.sin(9 * x.abs() + 6 * y) + 0.06 * torch.sin(23 * x.abs() - 9 * y)
     normal = _unit(0.55 * x, -0.35 + folds, torch.full_like(x, 0.8))
     colour = hue_colour(p["cloth_hue"], 0.03 + 0.45 * p["cloth_light"] ** 1.5, 0.55)

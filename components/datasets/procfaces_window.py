@@ -77,9 +77,21 @@ def whole(like: Tensor) -> Window:
     return Window(0, like.shape[-2], 0, like.shape[-1])
 
 
+def coarse(like: Tensor) -> int:
+    """Every how many-th sample of (..., h, w) is enough to find a window by."""
+    return max(1, like.shape[-1] // 48)
+
+
 def below(y: Tensor, height: float) -> Window:
     """The window of all samples that lie lower on the head than a height, from their heights y (n, h, w)."""
-    return Window.around(y > height, 1)
+    return between(y, height, torch.inf)
+
+
+def between(y: Tensor, top: float, bottom: float) -> Window:
+    """The window of all samples between two heights on the head, from their heights y (n, h, w)."""
+    step = coarse(y)
+    some = y[:, ::step, ::step]
+    return Window.around((some > top) & (some < bottom), 1, step) & whole(y)
 
 
 def within(window: Window, compute: Callable[..., Tensor], *fields: Tensor) -> Tensor:
