@@ -37,16 +37,16 @@ def cohere(
     listeners: Sequence[Listener] = (),
     trainer: Mapping[str, Any] | None = None,
 ) -> Projection:
-    """The projection with one more edit, which lets chunks agree again in a band along their borders.
+    """The projection with one more edit, which lets chunks agree again in a band along the edited chunks' borders.
 
-    Every chunk stays as it is edited in the core of its mask. The edit adds to each refined chunk's code a direction of
-    W+ of its own; like any edit it can be weakened, disabled, or removed without a trace. It belongs to the edits
-    before it: where these change, take it back and make it anew.
+    Outside of the band every chunk stays as it is, and what they agree on stays near what their blend showed. Where all
+    chunks were edited, or none, all borders count. The edit adds to each refined chunk's code a direction of W+ of its
+    own; like any edit it can be weakened, disabled, or removed without a trace. It belongs to the edits before it:
+    where these change, take it back and make it anew.
 
     Args:
-        perceptual: what the picture outside of the band is compared by.
-        chunk: name of the chunk to refine, or several; None: those beside the edited ones, or where these are edited
-            too, all of them.
+        perceptual: what the picture is compared by.
+        chunk: name of the chunk to refine, or several; None: the edited ones and those beside them.
         margin: width of the band in pixels; None: 5 % of the picture's longer side.
         settings: of the refinement.
         trainer: options of Lightning's Trainer.
@@ -60,13 +60,14 @@ def cohere(
     wide = MARGIN * max(projection.target.shape[2:]) if margin is None else margin
     if not wide >= 0:
         raise ShapeError(f"margin must be 0 or more pixels; got {margin}")
+    edited = tuple(sorted({i for edit in projection.edits if edit.acts for i in edit.chunks}))
     meets = _meetings(projection, wide)
-    chunks = projection.chunk_indices(chunk) if chunk is not None else _chosen(projection, meets)
+    chunks = projection.chunk_indices(chunk) if chunk is not None else _chosen(edited, meets)
     alone = [projection.segments.names[i] for i in chunks if not bool(meets[i].any())]
     if alone or not chunks:
         raise ProjectionError(f"no chunk meets {alone[0] if alone else 'another'}: there is nothing to agree on")
     scale = create("latent_space", "w_plus", generator=projection.generator).scale()
-    fit = Cohering(CohereProblem(projection, chunks, wide, perceptual), settings, scale.cpu())
+    fit = Cohering(CohereProblem(projection, chunks, edited, wide, perceptual), settings, scale.cpu())
     fitting.run(fit, listeners=listeners, trainer=trainer)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -80,8 +81,8 @@ def _meetings(projection: Projection, margin: float) -> Tensor:
     return (shared > 1) & ~shared.new_ones(len(soft)).diag().bool()
 
 
-def _chosen(projection: Projection, meets: Tensor) -> tuple[int, ...]:
-    """The chunks beside the edited ones; where there are none, all that meet another."""
-    edited = sorted({i for edit in projection.edits if edit.acts for i in edit.chunks})
-    beside = [i for i in range(len(meets)) if i not in edited and bool(meets[i, edited].any())]
-    return tuple(beside or [i for i in range(len(meets)) if bool(meets[i].any())])
+def _chosen(edited: Sequence[int], meets: Tensor) -> tuple[int, ...]:
+    """The edited chunks and those beside them; where none is edited, all; of these, the ones that meet another."""
+    wanted = meets[:, list(edited)].any(1) if edited else meets.any(1)
+    wanted[list(edited)] = True
+    return tuple(i for i in range(len(meets)) if wanted[i] and bool(meets[i].any()))

@@ -1,7 +1,8 @@
-"""Chunks refined until they agree where they overlap, while each stays as it was edited in the core of its mask."""
+"""Chunks refined until they agree along the borders of what was edited, while everything else stays as it is."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,8 +30,10 @@ class CohereSettings:
         steps: optimiser steps.
         lr: step size of the codes, in standard deviations of W.
         coherence: weight of the mean squared difference of two chunks in the band where they should agree.
-        core: weight of the mean squared change of the refined chunks in their cores.
-        perceptual: weight of the distance to the picture before, outside of the band.
+        picture: weight of the mean squared change of the picture in the band: what chunks agree on should be near what
+            their blend showed.
+        hold: weight of the mean squared change of the refined chunks in their masks, outside of the band.
+        perceptual: weight of the distance to the picture before.
         change: weight of the mean square of what is added to codes, in standard deviations of W.
         rampdown: share of the steps in which the step size falls.
         perceptual_size: longer side to which pictures are averaged down before the perceptual distance.
@@ -39,7 +42,8 @@ class CohereSettings:
     steps: int = 20
     lr: float = 0.05
     coherence: float = 1.0
-    core: float = 1.0
+    picture: float = 1.0
+    hold: float = 1.0
     perceptual: float = 1.0
     change: float = 0.01
     rampdown: float = 0.25
@@ -48,7 +52,7 @@ class CohereSettings:
     @property
     def weights(self) -> dict[str, float]:
         """Weights of the objective's terms by name."""
-        return {name: getattr(self, name) for name in ("coherence", "core", "perceptual", "change")}
+        return {name: getattr(self, name) for name in ("coherence", "picture", "hold", "perceptual", "change")}
 
 
 @dataclass(frozen=True)
@@ -58,13 +62,28 @@ class CohereProblem:
     Args:
         projection: the picture with its edits.
         chunks: indices of the chunks whose codes may change.
-        margin: pixels over which neighbours should agree; masks are softened over them to tell where.
+        edited: indices of the chunks along whose borders neighbours should agree.
+        margin: pixels over which they should; masks are softened over them to tell where.
     """
 
     projection: Projection
     chunks: tuple[int, ...]
+    edited: tuple[int, ...]
     margin: float
     perceptual: Perceptual
+
+
+def band(masks: Tensor, edited: Sequence[int]) -> Tensor:
+    """(h, w) in [0, 1]: where chunks should agree; 1 where edited and other chunks share a pixel evenly.
+
+    Args:
+        masks: (n_chunks, h, w), summing to 1, as soft as the band is to be wide.
+        edited: indices of chunks; where these are all of them or none, all borders count.
+    """
+    if 0 < len(edited) < len(masks):
+        share = masks[list(edited)].sum(0).clamp(0, 1)
+        return 4 * share * (1 - share)
+    return 1 - (2 * masks - 1).clamp_min(0).sum(0)
 
 
 class Cohering(pl.LightningModule):
@@ -110,12 +129,14 @@ class Cohering(pl.LightningModule):
         crops = self._crops()
         windows, owners = self._cover.windows, self._cover.owners
         blended = blend_windows(crops, self._soft, windows, owners)
-        apart = disagreement_windows(crops, self._soft, windows, blended, owners, static=self._static)
-        outside = torch.lerp(self._picture(crops), self._view.target, self._band)
+        apart = self._band * disagreement_windows(crops, self._soft, windows, blended, owners, static=self._static)
+        picture = self._picture(crops)
+        changed = self._band * (picture - self._view.target).square().mean((0, 1))
         return {
             "coherence": apart.sum() / self._shared,
-            "core": self._core_change(crops),
-            "perceptual": self._view.distance(outside, self.problem.perceptual).sum(),
+            "picture": changed.sum() / self._band.sum().clamp_min(1e-3),
+            "hold": self._change(crops),
+            "perceptual": self._view.distance(picture, self.problem.perceptual).sum(),
             "change": self.offset.square().mean(),
         }
 
@@ -160,10 +181,9 @@ class Cohering(pl.LightningModule):
         self._soft = feather(self._masks, self.problem.margin)
         drawn_at = Segments(torch.maximum(self._masks, self._soft), p.segments.names, self._static)
         self._cover = cover_of_segments(p.drawer, drawn_at)
-        cores = (2 * effective_masks(self._soft, self._static) - 1).clamp_min(0)
-        self._band = 1 - cores.sum(0)
-        self._cores = cores[list(self.problem.chunks)]
-        self._shared = overlap(self._soft, self._static).sum().clamp_min(1e-3)
+        self._band = band(self._soft, self.problem.edited)
+        self._kept = (1 - self._band) * effective_masks(self._soft, self._static)[list(self.problem.chunks)]
+        self._shared = (self._band * overlap(self._soft, self._static)).sum().clamp_min(1e-3)
         batch = [torch.cat(layer) for layer in zip(*edited)]
         self._before = p.drawer.synthesis_windows(batch, self._cover.windows, self._cover.owners, noise=self._noise)
         self._view: View = view_of(
@@ -195,12 +215,12 @@ class Cohering(pl.LightningModule):
         blended = blend_windows(crops, self._masks, self._cover.windows, self._cover.owners)
         return keep_static(blended, self._target, self._static)
 
-    def _core_change(self, crops: list[Tensor]) -> Tensor:
-        """Mean squared change of the refined chunks where they are almost alone."""
+    def _change(self, crops: list[Tensor]) -> Tensor:
+        """Mean squared change of the refined chunks in their masks, outside of the band."""
         total = self._masks.new_zeros(())
         for owner, window, now, before in zip(self._cover.owners, self._cover.windows, crops, self._before):
             if owner in self.problem.chunks:
                 rows, columns = window.slices
-                core = self._cores[self.problem.chunks.index(owner), rows, columns]
-                total = total + (core * (now - before).square().mean((0, 1))).sum()
-        return total / self._cores.sum().clamp_min(1e-3)
+                share = self._kept[self.problem.chunks.index(owner), rows, columns]
+                total = total + (share * (now - before).square().mean((0, 1))).sum()
+        return total / self._kept.sum().clamp_min(1e-3)

@@ -11,7 +11,7 @@ from chunkygan.cohering import NAME, cohere
 from chunkygan.compositing import blend, effective_masks
 from chunkygan.drawing import composite_of, drawn_of
 from chunkygan.errors import ProjectionError, ShapeError
-from chunkygan.lightning.cohering import CohereSettings
+from chunkygan.lightning.cohering import CohereSettings, band
 from chunkygan.objective import incoherence
 from chunkygan.projection import Projection
 from chunkygan.spaces import latent_spaces
@@ -171,8 +171,7 @@ def test_a_refinement_brings_chunks_together_and_is_an_edit_like_any_other(torn,
     made = cohere(edited, perceptual=pixels, settings=QUICK, trainer=CPU)
     assert made.mean_disagreement() < 0.8 * edited.mean_disagreement()
     assert made.edits[:-1] == edited.edits and made.edits[-1].name == NAME
-    assert made.edits[-1].chunks == (1,)  # the neighbour, so that what was edited stays as it is
-    assert torch.equal(made.edited_codes()[0], edited.edited_codes()[0])
+    assert made.edits[-1].chunks == (0, 1)
     assert torch.equal(made.remove_edit(-1).render(), edited.render())
     assert torch.equal(made.change_edit(-1, strength=0.0).render(), edited.render())
     assert torch.equal(made.remove_edit(-1).remove_edit(0).render(), plain.render())
@@ -193,10 +192,18 @@ def test_named_chunks_are_refined_each_by_a_direction_of_its_own(torn, pixels):
         made.change_edit(-1, chunk="left")
 
 
-def test_where_all_chunks_are_edited_all_are_refined(torn, pixels):
-    plain, _ = torn("w_plus", "w_plus")
-    both = plain.edit(0.1 * torch.ones(16), 1.0)
-    assert cohere(both, perceptual=pixels, settings=replace(QUICK, steps=1), trainer=CPU).edits[-1].chunks == (0, 1)
+def test_the_edited_chunks_and_those_beside_them_are_refined(tiny, pixels):
+    """Four stripes: the first is edited, or none, or all."""
+    x = torch.arange(32)
+    stripes = torch.stack([(x // 8 == i).float().expand(32, 32) for i in range(4)])
+    masks = chunkygan.masks.feather(stripes, 2.0)
+    codes = tuple(latent_spaces([{"name": "w"}], tiny)[0].sample(4, rng=torch.Generator().manual_seed(1)))
+    segments = Segments(masks, tuple("abcd"))
+    plain = Projection(torch.zeros(1, 3, 32, 32), Codes(codes, ({"name": "w"},) * 4), segments, tiny)
+    for edited, expected in ((plain.edit(torch.ones(16), 0.1, "a"), (0, 1)), (plain, (0, 1, 2, 3)),
+                             (plain.edit(torch.ones(16), 0.1), (0, 1, 2, 3))):  # fmt: skip
+        made = cohere(edited, perceptual=pixels, margin=2, settings=replace(QUICK, steps=1), trainer=CPU)
+        assert made.edits[-1].chunks == expected
 
 
 def test_hard_masks_meet_in_the_band_too(torn, pixels):
@@ -214,14 +221,24 @@ def test_hard_masks_meet_in_the_band_too(torn, pixels):
     assert apart(made) < 0.8 * apart(edited)
 
 
-def test_what_lies_in_the_cores_is_held(torn, pixels):
+def test_what_lies_outside_of_the_band_is_held(torn, pixels):
     _, edited = torn("w_plus", "w_plus")
     changes = []
-    for core in (0.0, 30.0):
-        settings = replace(QUICK, core=core, perceptual=0.0, change=0.0)
+    for hold in (0.0, 30.0):
+        settings = replace(QUICK, hold=hold, perceptual=0.0, change=0.0)
         made = cohere(edited, perceptual=pixels, settings=settings, trainer=CPU)
         changes.append(float((made.render() - edited.render())[..., 24:].square().mean()))
     assert changes[1] < 0.5 * changes[0]
+
+
+def test_the_band_lies_along_the_borders_of_what_was_edited():
+    x = torch.arange(30)
+    masks = torch.stack([x < 10, (x >= 10) & (x < 20), x >= 20]).float()[:, None].expand(3, 5, 30)
+    soft = chunkygan.masks.feather(masks, 4.0)
+    of_first, of_all = band(soft, [0])[2], band(soft, [0, 1, 2])[2]
+    assert of_first[9:11].min() > 0.9 and of_first[16:].max() == 0 and of_first[:3].max() == 0
+    assert of_all[9:11].min() > 0.8 and of_all[19:21].min() > 0.8 and of_all[14:16].max() < 0.05
+    assert torch.equal(band(soft, []), band(soft, [0, 1, 2]))
 
 
 def test_what_cannot_cohere_is_told(torn, pixels, tiny):

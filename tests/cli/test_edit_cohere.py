@@ -92,7 +92,7 @@ def test_a_sweep_takes_masks_along(folder, edit):
 
 def test_cohere_adds_an_edit_and_says_what_it_did(folder, edit, capsys):
     assert edit("--edit", "smile=2", "--chunk", "sea", "--cohere", 3) == 0
-    assert "chunks refined: sky, sand" in capsys.readouterr().out
+    assert "chunks refined: sky, sea, sand" in capsys.readouterr().out
     made = edited(folder)
     assert [move.name for move in made.edits] == ["smile", "coherence"]
     told = json.loads((folder / "out" / "face" / "edit.json").read_text())
