@@ -19,6 +19,7 @@ from chunkygan.lightning.tuning import Tuning
 from chunkygan.types import Listener
 
 if TYPE_CHECKING:
+    from chunkygan.lightning.cohering import Cohering
     from chunkygan.lightning.repainting import Repainting
 
 
@@ -47,7 +48,7 @@ def run_batch(
 
 
 def run(
-    fit: Tuning | Repainting,
+    fit: Tuning | Repainting | Cohering,
     *,
     listeners: Sequence[Listener] = (),
     state: Path | None = None,
