@@ -14,7 +14,7 @@ from chunkygan.errors import ComponentError
 
 from .procfaces_canvas import CLASSES
 from .procfaces_extras import extras_of, prepared
-from .procfaces_parameters import ATTRIBUTE_NAMES, COUNT, FaceParameters, parameters_from_normal
+from .procfaces_parameters import ATTRIBUTE_NAMES, COUNT, FIRST_COUNT, NAMES, FaceParameters, parameters_from_normal
 from .procfaces_render import Rendering, render
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ def normals_from_latent(z: Tensor) -> Tensor:
         raise ComponentError(f"z_dim must be at least {COUNT}, the number of a face's parameters; got {width}")
     turn = mixing(width)
     direction = z * z.square().mean(1, keepdim=True).clamp(min=1e-8).rsqrt()
-    return direction @ turn[:, :COUNT].to(z)
+    first, later = turn[:, :COUNT].to(z).split([FIRST_COUNT, COUNT - FIRST_COUNT], 1)
+    return torch.cat([direction @ first, direction @ later], 1)  # as one product, the first could round differently
 
 
 def parameters_from_latent(z: Tensor) -> FaceParameters:
@@ -95,6 +96,15 @@ class ProcFaces(Dataset[dict[str, Tensor]]):
     def attribute_names(self) -> tuple[str, ...]:
         """Names of the attributes."""
         return ATTRIBUTE_NAMES
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """Names of everything that a face is made of."""
+        return NAMES
+
+    def parameters_of(self, z: Tensor) -> Tensor:
+        """(n, len(parameter_names)) of the faces that latents z, (n, z_dim), stand for; no picture is drawn."""
+        return parameters_from_latent(z).values
 
     def held_out(self, count: int, split: str = "test", supersampling: int | None = None) -> dict[str, Tensor]:
         """`image`, `labels`, `attributes` and `z` of that many items of a split that no training sees."""

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import functools
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from chunkygan.errors import ComponentError
+from chunkygan.files import write_json
 from chunkygan.workers import in_order
 
 from .procfaces import ProcFaces
-from .procfaces_parameters import ATTRIBUTE_NAMES
+from .procfaces_parameters import ATTRIBUTE_NAMES, NAMES
 
 
 class FaceCache:
@@ -23,12 +27,16 @@ class FaceCache:
     Args:
         folder: made if it is not there.
         faces: what to draw; a folder holds one data set.
+
+    Raises:
+        ComponentError: the folder's pictures are of another data set, or of faces with other parameters.
     """
 
     def __init__(self, folder: Path, faces: ProcFaces) -> None:
         self.folder, self.faces = folder, faces
         folder.mkdir(parents=True, exist_ok=True)
         self._done = folder / "done.txt"
+        self._check(folder / "drawn.json")
         n, size = len(faces), faces.resolution
         self.images = self._map("images", np.uint8, (n, 3, size, size))
         self.labels = self._map("labels", np.uint8, (n, size, size))
@@ -72,12 +80,28 @@ class FaceCache:
         part.write_text(str(items.stop))
         part.replace(self._done)  # whole, for whoever reads it meanwhile
 
+    def _check(self, path: Path) -> None:
+        """Refuses to mix faces of two data sets; a folder without the file is older than it, or empty."""
+        if not path.exists() and not self._done.exists():
+            write_json(path, _about(self.faces))
+        if not path.exists() or json.loads(path.read_text(encoding="utf-8")) != _about(self.faces):
+            raise ComponentError(
+                f"{self.folder}: the pictures there were drawn with other options, or by an earlier version whose "
+                "faces had other parameters; choose another folder, or delete this one"
+            )
+
     def _map(self, name: str, kind: type, shape: tuple[int, ...]) -> np.memmap:
         path = self.folder / f"{name}.bin"
         fresh = not path.exists() or path.stat().st_size != int(np.prod(shape)) * np.dtype(kind).itemsize
         if fresh:  # also where the folder held a data set of another size: nothing of it is left
             self._done.unlink(missing_ok=True)
         return np.memmap(path, dtype=kind, mode="w+" if fresh else "r+", shape=shape)
+
+
+def _about(faces: ProcFaces) -> dict[str, Any]:
+    """What decides what item `i` looks like."""
+    options = {name: value for name, value in vars(faces).items() if name not in ("count", "people", "workers")}
+    return {"faces": type(faces).__name__, "parameters": list(NAMES), **options}
 
 
 def _drawn(faces: ProcFaces, items: range) -> dict[str, np.ndarray]:

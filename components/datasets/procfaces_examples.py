@@ -17,12 +17,12 @@ from .procfaces_canvas import CLASSES
 
 CHUNKS: dict[str, tuple[str, ...]] = {
     "background": ("background",),
-    "skin": ("skin", "l_ear", "r_ear"),
+    "skin": ("skin", "l_ear", "r_ear", "ear_r"),
     "eyes": ("l_eye", "r_eye", "l_brow", "r_brow", "eye_g"),
     "nose": ("nose",),
     "mouth": ("mouth", "u_lip", "l_lip"),
     "hair": ("hair", "hat"),
-    "clothes": ("neck", "neck_l", "cloth", "ear_r"),
+    "clothes": ("neck", "neck_l", "cloth"),
 }
 """Chunk -> the classes that are merged into it."""
 

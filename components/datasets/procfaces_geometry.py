@@ -280,7 +280,7 @@ def _meet_ellipsoid(
     deep, r = DEPTH * grow, camera.rotation[:, 2, :, None, None]
     ax, az, z0 = r[:, 0], r[:, 2] / deep, (z0 - relief) / deep
     flat = width.mul_(grow).square_().reciprocal_()
-    a, b = flat * (ax * ax) + az * az, (x0 * flat)
+    a, b = flat * (ax * ax) + az * az, x0 * flat
     c = (b * x0).addcmul_(z0, z0).add_(taken).sub_(1)
     b = b.mul_(ax).add_(z0.mul_(az))
     inside = (b * b).addcmul_(a, c, value=-1)

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .procfaces_colour import smoothstep
+
 # name: (low, high, whether it belongs to the person rather than to the shot). Lengths are in head
 # units (half the height of the skull is 1), angles in radians, the rest on scales from 0 or -1 to 1.
 RANGES: dict[str, tuple[float, float, bool]] = {
@@ -68,9 +70,14 @@ RANGES: dict[str, tuple[float, float, bool]] = {
     "clutter": (-1.0, 1.0, False),
     "cloth_hue": (0.0, 1.0, False),
     "cloth_light": (0.0, 1.0, False),
+    "earrings": (0.0, 1.0, False),  # exactly 0 in most faces, then small to large ones
+    "earring_shape": (0.0, 1.0, False),  # stud, hoop, drop
+    "earring_metal": (0.0, 1.0, False),  # silver to gold; the stone of a drop has the hue of the clothes
 }
 NAMES = tuple(RANGES)
 COUNT = len(NAMES)
+FIRST_COUNT = 51
+"""How many of them there were before earrings: what comes later must leave their bits as they are."""
 IDENTITY_NAMES = tuple(name for name, (_, _, person) in RANGES.items() if person)
 ATTRIBUTE_NAMES = (
     "gender", "smile", "age", "beard", "glasses", "yaw", "pitch", "gaze", "mouth_open",
@@ -135,7 +142,8 @@ def parameters_from_normal(u: Tensor) -> FaceParameters:
     Returns:
         Faces whose parameters lie within `RANGES`, with these correlations: age with grey hair,
         wrinkles, baldness and glasses; presentation with jaw, brows, beard, hair length, lips and
-        make-up; skin tone with hair shade, eye colour and freckles; smile with an open mouth.
+        make-up; skin tone with hair shade, eye colour and freckles; smile with an open mouth; earrings with
+        presentation and make-up.
     """
     g = {name: u[:, i] for i, name in enumerate(NAMES)}
     unit = {name: _bell(g[name]) for name in NAMES}  # each overwritten below where it differs
@@ -145,6 +153,7 @@ def parameters_from_normal(u: Tensor) -> FaceParameters:
     _draw_head(g, unit, masculine)
     _draw_hair(g, unit, masculine)
     _draw_shot(g, unit, masculine)
+    _draw_earrings(g, unit, masculine)
     low = u.new_tensor([RANGES[name][0] for name in NAMES])
     high = u.new_tensor([RANGES[name][1] for name in NAMES])
     return FaceParameters(low + (high - low) * torch.stack([unit[name] for name in NAMES], dim=1))
@@ -186,3 +195,10 @@ def _draw_shot(g: dict[str, Tensor], unit: dict[str, Tensor], masculine: Tensor)
     unit["mouth_open"] = _gate(0.8 * g["mouth_open"] + 0.8 * (unit["smile"] - 0.4), 0.55, 2.5)
     for name in ("light_x", "background_hue", "background_light", "clutter", "cloth_hue", "cloth_light"):
         unit[name] = _even(g[name])
+
+
+def _draw_earrings(g: dict[str, Tensor], unit: dict[str, Tensor], masculine: Tensor) -> None:
+    wish = 0.8 * g["earrings"] - 0.7 * masculine + 0.5 * unit["make_up"]
+    unit["earrings"] = smoothstep(1.0, 2.0, wish)
+    unit["earring_shape"] = _even(0.9 * g["earring_shape"] - 0.4 * masculine)
+    unit["earring_metal"] = _even(g["earring_metal"])

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .procfaces_canvas import Canvas
 from .procfaces_colour import mix, to_display
+from .procfaces_earrings import paint_earrings
 from .procfaces_extras import Extras, painted_skin, shadow_of, wear_in_front, wear_under_hair
 from .procfaces_features import paint_brows, paint_eyes, paint_mouth, paint_nose
 from .procfaces_geometry import EYE_HEIGHT, Camera, aligned_camera, head_window, meet_head, mouth_height
@@ -80,6 +81,7 @@ def _draw(p: FaceParameters, resolution: int, supersampling: int, extras: Extras
     if extras is not None:
         wear_in_front(canvas, p, extras, camera, light, soft)
     _draw_head(canvas, p, camera, light, hair, soft, extras)
+    paint_earrings(canvas, p, camera, light, soft)
     paint_ears(canvas, p, camera, light, soft)
     paint_neck(canvas, p, camera, light, soft)
     paint_curtain(canvas, p, camera, light, hair, soft)  # behind the neck

@@ -38,11 +38,16 @@ def paint_glasses(canvas: Canvas, p: FaceParameters, camera: Camera, face: Surfa
     canvas.lay((glare + 0.04 * edge(ring, soft)) * here, (0.95 * light.key + 0.1).expand(-1, -1, *x.shape[1:]), "eye_g")
 
 
+def ear_place(p: FaceParameters, camera: Camera, sign: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Middle of the left (-1) or right (1) ear in camera coordinates, half its width and half its height, (n, 1, 1)."""
+    cx, cy, _ = camera.project((sign * (p["head_width"] + 0.015), 0.15, -0.08))
+    return cx, cy, (0.085 - sign * 0.06 * torch.sin(p["yaw"])) * p["ear_size"], 0.205 * p["ear_size"]
+
+
 def paint_ears(canvas: Canvas, p: FaceParameters, camera: Camera, light: Light, soft: Tensor) -> None:
     """Lays both ears, flat ovals at the sides of the head, behind it."""
     for sign, name in ((-1.0, "l_ear"), (1.0, "r_ear")):
-        cx, cy, _ = camera.project((sign * (p["head_width"] + 0.015), 0.15, -0.08))
-        turned, high = (0.085 - sign * 0.06 * torch.sin(p["yaw"])) * p["ear_size"], 0.205 * p["ear_size"]
+        cx, cy, turned, high = ear_place(p, camera, sign)
         wide, tall = (1.1 * half * (1 + soft / 0.11) for half in (turned, high))
         around = camera.box(cx - wide, cx + wide, cy - tall, cy + tall)
         if not canvas.window(around).left.any():  # under hair, or behind the head

@@ -261,6 +261,22 @@ def test_a_folder_of_a_larger_data_set_is_not_taken_for_a_filled_one(tmp_path):
     assert len(other) == 0 and other.count == 2
 
 
+@pytest.mark.parametrize("other", [{"seed": 1}, {"split": "test"}, {"supersampling": 2}])
+def test_a_folder_of_other_faces_is_refused(tmp_path, other):
+    ProcFaces(32, count=2, supersampling=1).cached(tmp_path)
+    with pytest.raises(ComponentError, match="other options"):
+        ProcFaces(32, **({"count": 2, "supersampling": 1} | other)).cached(tmp_path)
+    assert ProcFaces(32, count=3, supersampling=1, workers=1).cached(tmp_path).count == 3
+
+
+def test_a_folder_that_does_not_say_what_it_was_drawn_from_is_refused(tmp_path):
+    ProcFaces(32, count=1, supersampling=1).cached(tmp_path).fill(workers=1)
+    (tmp_path / "drawn.json").unlink()
+    with pytest.raises(ComponentError, match="earlier version"):
+        ProcFaces(32, count=1, supersampling=1).cached(tmp_path)
+    assert (tmp_path / "done.txt").read_text() == "1"
+
+
 def test_several_processes_fill_a_cache_with_the_same_bits(tmp_path):
     faces_of_seed = ProcFaces(32, count=24)
     for workers in (1, 2):
