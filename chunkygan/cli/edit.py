@@ -238,6 +238,12 @@ def _edit(
         write_image(folder / "strip.png", grid(torch.cat([projection.target, before, picture]), 3))
     pasted_in = edited_chunks(projection) if blender is not None and not args.fill else None
     write_image(folder / "edited.png", picture)
+    if projection.edited_segments is not projection.segments:  # masks went along
+        from chunkygan.labels import distinct_colours
+        from chunkygan.pictures import masks_picture
+
+        colours = distinct_colours(len(projection.masks))
+        write_image(folder / "masks.png", masks_picture(projection.masks, colours, projection.segments.static))
     if args.paste:
         _paste(projection, Path(args.paste), folder / "photo.png", blender)
     projection.save(folder / "projection.safetensors")

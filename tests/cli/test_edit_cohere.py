@@ -72,6 +72,7 @@ def test_masks_go_along_with_geometric_edits_of_all_chunks_or_where_they_are_tol
     made = edited(folder)
     assert [move.masks for move in made.edits] == moved
     assert torch.equal(made.masks, made.segments.masks) != any(moved)
+    assert (folder / "out" / "face" / "masks.png").is_file() == any(moved)
 
 
 def test_masks_that_cannot_move_rest_and_are_told_when_asked_to(folder, edit, capsys):
