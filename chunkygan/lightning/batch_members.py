@@ -91,14 +91,14 @@ class Member:
 
 
 def on_plateau(history: Sequence[dict[str, torch.Tensor]], patience: int, min_improvement: float) -> bool:
-    """Whether the mean loss of `patience` steps beats that of as many before by less than the share `min_improvement`.
+    """Whether the mean loss of `patience` steps beats that of as many before by no more than a share.
 
     Asked after every step; it is looked at every `patience` steps.
     """
     if len(history) < 2 * patience or len(history) % patience:
         return False
     totals = torch.stack([row["total"] for row in history[-2 * patience :]]).view(2, -1).mean(1)
-    return bool(totals[1] > totals[0] * (1 - min_improvement))
+    return bool(totals[1] >= totals[0] * (1 - min_improvement))  # also where nothing is left to gain
 
 
 class Attend(pl.Callback):

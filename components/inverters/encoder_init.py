@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,7 +14,7 @@ from chunkygan.build import create
 from chunkygan.compositing import effective_masks
 from chunkygan.drawing import composite
 from chunkygan.errors import ProjectionError
-from chunkygan.interfaces import Encoder, Generator, Inverter, MaskGenerator, Perceptual
+from chunkygan.interfaces import Encoder, FitRequest, Generator, Inverter, MaskGenerator, Perceptual
 from chunkygan.shapes import check_shape
 from chunkygan.signatures import Part
 from chunkygan.spaces import latent_spaces
@@ -65,16 +66,42 @@ class EncoderInit(Inverter):
         listeners: Sequence[Listener] = (),
         state: Path | None = None,
     ) -> Fit:
-        check_shape(target, "1 3 h w", name="target", h=generator.resolution[0], w=generator.resolution[1])
-        if start is not None:
-            raise ProjectionError("encoder_init makes a start of its own and takes none; chain it first")
-        fit = self._encoded(target, generator, spaces, mask_generator)
+        fit = self._begun(FitRequest(target, spaces, mask_generator, start), generator)
         if self.then is None:
             return fit
         return self.then.project(
             target, generator=generator, spaces=spaces, mask_generator=mask_generator, perceptual=perceptual,
             start=fit, seed=seed, listeners=listeners, state=state,
         )  # fmt: skip
+
+    @property
+    def fits_together(self) -> bool:  # type: ignore[override]
+        """As the inverter that goes on."""
+        return self.then is not None and self.then.fits_together
+
+    def project_all(
+        self, requests: Sequence[FitRequest], *, generator: Generator, perceptual: Perceptual, seed: int = 0
+    ) -> Iterator[tuple[int, Fit | Exception]]:
+        if self.then is None:
+            yield from super().project_all(requests, generator=generator, perceptual=perceptual, seed=seed)
+            return
+        begun: dict[int, FitRequest] = {}
+        for place, one in enumerate(requests):
+            try:
+                begun[place] = replace(one, start=self._begun(one, generator))
+            except Exception as error:
+                yield place, error
+        places = [*begun]
+        fits = self.then.project_all([*begun.values()], generator=generator, perceptual=perceptual, seed=seed)
+        for number, found in fits:
+            yield places[number], found
+
+    def _begun(self, one: FitRequest, generator: Generator) -> Fit:
+        """The encoder's codes of a picture."""
+        check_shape(one.target, "1 3 h w", name="target", h=generator.resolution[0], w=generator.resolution[1])
+        if one.start is not None:
+            raise ProjectionError("encoder_init makes a start of its own and takes none; chain it first")
+        return self._encoded(one.target, generator, one.spaces, one.mask_generator)
 
     @torch.no_grad()
     def _encoded(

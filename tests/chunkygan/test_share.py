@@ -80,6 +80,41 @@ def test_a_failing_item_does_not_stop_the_rest() -> None:
     assert "run_one" in outcome.failures["fault"].trace
 
 
+def test_batches_hold_as_many_as_are_left_and_each_item_has_its_own_end() -> None:
+    seen: list[list[str]] = []
+
+    def run_batch(batch: Any) -> Any:
+        seen.append(list(batch))
+        for name, item in batch.items():
+            if item == 4:
+                raise ImageError("the whole batch stops here")
+            yield name, ImageError("is no picture") if item == 1 else 10 * item
+
+    items = {f"item {i}": i for i in range(7)}
+    with launch({"devices": 1}) as team:
+        outcome = team.share_batches(items, run_batch, size=3)
+    assert [len(batch) for batch in seen] == [3, 3, 1]
+    assert outcome.results == {f"item {i}": 10 * i for i in (0, 2, 3, 6)}
+    assert {name: failure.message for name, failure in outcome.failures.items()} == {
+        "item 1": "is no picture", "item 4": "the whole batch stops here", "item 5": "the whole batch stops here",
+    }  # fmt: skip
+
+
+def test_several_share_out_batches() -> None:
+    items, taken = {f"item {i}": i for i in range(25)}, []
+
+    def part(team: Team) -> Any:
+        def run_batch(batch: Any) -> Any:
+            taken.append(len(batch))
+            time.sleep(0.002)
+            yield from batch.items()
+
+        return team.share_batches(items, run_batch, size=4)
+
+    outcomes = together([part] * 3)
+    assert outcomes[0].results == items and sorted(taken) == [1, 4, 4, 4, 4, 4, 4]
+
+
 @pytest.mark.parametrize("who", [0, 1])
 def test_after_an_interruption_nobody_begins_another_item(who: int) -> None:
     begun, interrupted = [], threading.Event()
