@@ -163,9 +163,10 @@ JOBS: dict[str, dict[str, Key]] = {
         "generator": Key(kind="generator"),
         "classifier": Key(kind="classifier"),
         "identity": Key(kind="identity", default=None, nullable=True),
+        "truth": Key(kind="dataset", default=None, nullable=True),
         "training": Key(
             section="chunkygan.direction_search.job:train",
-            injected=("out_dir", "seed", "generator", "classifier", "identity", "trainer"),
+            injected=("out_dir", "seed", "generator", "classifier", "identity", "truth", "trainer"),
             default={},
         ),
         "trainer": _TRAINER,

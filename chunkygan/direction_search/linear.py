@@ -56,6 +56,29 @@ def conditioned(normals: Tensor, covariance: Tensor, wanted: int, kept: Sequence
     return (spread @ torch.linalg.solve(system, aim)).to(normals)
 
 
+def decoupled(vectors: Tensor, slopes: Tensor, wanted: int, kept: Sequence[int]) -> Tensor:
+    """(d,): the combination of directions that raises one response by 1 and leaves others as they are, as measured.
+
+    What all directions leave alone, their combination leaves alone too.
+
+    Args:
+        vectors: (k, d), one direction a response.
+        slopes: (k, k) measured changes of every response, a row for each direction.
+        wanted: the response that changes.
+        kept: responses that do not; only their directions, and the wanted one's, are combined.
+
+    Raises:
+        ProjectionError: the directions are not independent of each other in what they do.
+    """
+    used = [wanted, *kept]
+    system, aim = slopes[used][:, used].double().T, torch.zeros(len(used), dtype=torch.float64)
+    aim[0] = 1
+    if torch.linalg.matrix_rank(system, rtol=1e-6) < len(used):
+        raise ProjectionError("the directions do not tell the attributes to keep apart: keep fewer of them")
+    shares = torch.linalg.solve(system, aim)
+    return (shares @ vectors[used].double()).to(vectors)
+
+
 def principal(codes: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """The first `count` principal axes of codes, (count, d) of unit length, and the deviations (count,) along them.
 

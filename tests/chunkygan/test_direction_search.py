@@ -11,8 +11,8 @@ from torch import Tensor
 from chunkygan.build import create
 from chunkygan.direction import Direction
 from chunkygan.direction_search.attribute import best_rows, measured, on_rows, row_ranges
-from chunkygan.direction_search.job import train
-from chunkygan.direction_search.linear import closed_form, conditioned, principal, separating
+from chunkygan.direction_search.job import train, true_responses
+from chunkygan.direction_search.linear import closed_form, conditioned, decoupled, principal, separating
 from chunkygan.direction_search.response import Responder, most_specific, responder
 from chunkygan.directions import read_directions
 from chunkygan.directions_file import write_directions
@@ -21,7 +21,8 @@ from chunkygan.edit_words import find_direction
 from chunkygan.errors import ProjectionError, RecipeError, WeightsError
 from chunkygan.generator_file import write_generator
 from chunkygan.loading import load_generator
-from chunkygan.sampling import sample_ws
+from chunkygan.registry import register
+from chunkygan.sampling import sample_ws, sample_z
 from chunkygan.tensor_files import read_safetensors, write_safetensors
 from chunkygan.weights import find, sha256
 
@@ -171,9 +172,52 @@ def test_the_job_writes_directions_that_edits_find_by_name_and_only_for_their_ge
     assert len(read_directions(run / "unsupervised" / "principal.safetensors", w_dim=16)) == 2
 
 
+def test_directions_are_combined_until_they_leave_each_other_alone() -> None:
+    truth = torch.tensor([[1.0, 0.0, 0.0], [0.5, 1.0, 0.0], [0.2, -0.3, 1.0]])  # what three directions do
+    vectors = torch.randn(3, 7, generator=torch.Generator().manual_seed(3))
+    both = decoupled(vectors, truth, 2, [0, 1])
+    shares = torch.linalg.lstsq(vectors.T, both[:, None]).solution[:, 0]
+    assert torch.allclose(shares @ truth, torch.tensor([0.0, 0.0, 1.0]), atol=1e-5)
+    alone = torch.linalg.lstsq(vectors.T, decoupled(vectors, truth, 2, [1])[:, None]).solution[:, 0]
+    assert torch.allclose(alone @ truth, torch.tensor([0.35, 0.0, 1.0]), atol=1e-5)  # the first is free to change
+    with pytest.raises(ProjectionError, match="keep fewer"):
+        decoupled(vectors, torch.ones(3, 3), 0, [1, 2])
+
+
+class Knows:
+    """A data set that knows three numbers of a latent, one of which the classifier of the next test never tells."""
+
+    parameter_names = ("smile", "age", "backdrop")
+
+    def parameters_of(self, z: Tensor) -> Tensor:
+        return 5 * z[:, :3]
+
+
+def test_what_only_the_truth_knows_is_kept_too(tmp_path, tiny) -> None:
+    weights = tmp_path / "tiny.safetensors"
+    write_generator(tiny, weights)
+    register("dataset", "knows", Knows)
+    about = {"names": ["smile", "age"], "size": 32, "widths": [4, 4]}
+    train(
+        tmp_path / "run", 0, generator={"name": "stylegan2", "weights": str(weights)}, rows=[0, tiny.num_ws],
+        classifier={"name": "domain", "config": about}, truth={"name": "knows"}, along={"age": ["backdrop"]},
+        samples=400, seen=8, tried=2, components=2, channels=2,
+    )  # fmt: skip
+    smile, age = read_directions(tmp_path / "run" / "directions.safetensors", w_dim=16)
+    ws, z = sample_ws(tiny, 400, seed=0)[:, 0], sample_z(tiny, 400, seed=0)[:, :3]
+    normals = separating(ws, z)
+    for direction, wanted, kept in ((smile, 0, [1, 2]), (age, 1, [0])):
+        told = normals @ direction.vector
+        assert told[kept].abs().max() < 1e-3 * told[wanted].abs()
+    told = normals @ age.vector
+    assert told[2].abs() > 1e-2 * told[1].abs()  # free to change along with it
+    with pytest.raises(RecipeError, match="does not know what latents stand for"):
+        true_responses({"name": "folder", "path": str(tmp_path)}, z)
+
+
 def test_an_attribute_that_the_classifier_does_not_know_is_told(tmp_path) -> None:
     about = {"names": ["smile", "age"], "size": 32, "widths": [4, 4]}
-    with pytest.raises(RecipeError, match=r"training.attributes: .* no 'smiles'.*did you mean 'smile'"):
+    with pytest.raises(RecipeError, match=r"training.attributes: .*no 'smiles'.*did you mean 'smile'"):
         train(
             tmp_path, 0, generator={"name": "stylegan2", "resolution": 16, "channels": [4, 4, 4], "w_dim": 4},
             classifier={"name": "domain", "config": about}, attributes=["smiles"],
