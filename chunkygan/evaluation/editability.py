@@ -36,8 +36,8 @@ from chunkygan.weights import find, sha256
 class EditabilityEvaluation:
     """A recipe's pictures, fitted once for every row and then edited; what is done is kept after each of them.
 
-    First all fits, each with the responses to the edits at a few strengths; then, with the strengths that these tell,
-    the edits themselves. Of every edit:
+    First all fits; then the responses to edits at a few strengths; then, with the strengths that these tell, the edits
+    themselves. Of every edit:
 
     - ``effect``: change of its own attribute, in standard deviations of the domain;
     - ``others``: root mean square of the changes of all other attributes, in the same unit;
@@ -70,7 +70,8 @@ class EditabilityEvaluation:
         self.edits = edits_of(recipe, self.generator, self.classifier, _digest(recipe))
         names = [row.name for row in self.fits.rows]
         self.fitted, self.edited = ScoreFolder(out, names), ScoreFolder(out, names, "edits")
-        self._countdown = Countdown(2 * len(self.fits.pairs), team.size)
+        self.responses = ScoreFolder(out, names, "responses")
+        self._countdown = Countdown(3 * len(self.fits.pairs), team.size)
 
     def run(self) -> dict[tuple[str, str], Failure]:
         """Fits and edits what is not done yet, in all processes; in the first one, writes the report.
@@ -84,9 +85,9 @@ class EditabilityEvaluation:
         failures: dict[tuple[str, str], Failure] = {}
         try:
             failures |= self.fits.share(self.fits.pairs, self._fit)
-            strengths = self.strengths()
-            fitted = [(p, row) for p, row in self.fits.pairs if self.fitted.is_done(p, row.name)]
-            failures |= self.fits.share(fitted, lambda *item: self._edit(*item, strengths[item[2].name]))
+            failures |= self.fits.share(self._done(self.fitted), self._respond)
+            strengths, todo = self.strengths(), self._done(self.responses)
+            failures |= self.fits.share(todo, lambda *item: self._edit(*item, strengths[item[2].name]))
         except KeyboardInterrupt:
             if self.team.first:
                 self.conclude({})
@@ -96,8 +97,8 @@ class EditabilityEvaluation:
         return failures
 
     def strengths(self) -> dict[str, dict[str, Strength]]:
-        """Row -> edit -> how far it goes, from the fits that are done."""
-        scores = self.fitted.read(self.fits.images.names)
+        """Row -> edit -> how far it goes, from the responses that were read."""
+        scores = self.responses.read(self.fits.images.names)
         found: dict[str, dict[str, Strength]] = {}
         for row in self.fits.rows:
             own = [values for (_, name), values in scores.items() if name == row.name]
@@ -132,23 +133,31 @@ class EditabilityEvaluation:
             raise ChunkyGANError(f"{path} is damaged ({error}); delete it, and it is measured again") from error
 
     def _fit(self, number: int, picture: str, row: Row) -> bool:
-        """Fits a picture for a row, and reads the responses to the edits; whether there was something to do."""
+        """Fits a picture for a row; whether there was something to do."""
         if self.fitted.is_done(picture, row.name):
             return False
         sample = self.fits.sample(picture)
         projection, _, seconds = self.fits.project(sample, row)
-        scores = {**projection.metrics, "seconds": seconds}
+        if not self.fitted.target(picture).is_file():
+            write_image(self.fitted.target(picture), sample.image)
+        projection.save(self.fitted.projection(picture, row.name))
+        self.fitted.write(picture, row.name, {**projection.metrics, "seconds": seconds})
+        self._tell("fit", 0, number, picture, row)
+        return True
+
+    def _respond(self, number: int, picture: str, row: Row) -> bool:
+        """Reads the responses of a fit to the edits at a few strengths; whether there was something to do."""
+        if self.responses.is_done(picture, row.name):
+            return False
+        projection = load_projection(self.fitted.projection(picture, row.name), generator=self.generator)
+        found = {}
         for edit in of_row(self.edits, row.chunks):
             for strength in self.calibration.strengths:
                 moved = edit.of(projection, strength)
                 response = math.nan if moved is None else float(self._attributes(_picture(moved))[edit.index])
-                scores[f"{edit.name} @ {strength:g}"] = response
-        if not self.fitted.target(picture).is_file():
-            write_image(self.fitted.target(picture), sample.image)
-        projection.save(self.fitted.projection(picture, row.name))
-        self.fitted.write(picture, row.name, scores)
-        self.tell(f"[fit {number} of {len(self.fits.pairs)}] {picture}, {row.name}: {seconds:.1f} s; "
-                  f"{self._countdown.told(number)}")  # fmt: skip
+                found[f"{edit.name} @ {strength:g}"] = response
+        self.responses.write(picture, row.name, found)
+        self._tell("responses", 1, number, picture, row)
         return True
 
     def _edit(self, number: int, picture: str, row: Row, strengths: dict[str, Strength]) -> bool:
@@ -173,8 +182,7 @@ class EditabilityEvaluation:
             shown.append(after)
         write_image(self.edited.reconstruction(picture, row.name), grid(torch.cat(shown), len(shown)))
         self.edited.write(picture, row.name, scores)
-        total = len(self.fits.pairs)
-        self.tell(f"[edit {number} of {total}] {picture}, {row.name}; {self._countdown.told(total + number)}")
+        self._tell("edits", 2, number, picture, row)
         return True
 
     @torch.no_grad()
@@ -196,6 +204,14 @@ class EditabilityEvaluation:
     def _attributes(self, image: Tensor) -> Tensor:
         """(k,) in standard deviations of the domain."""
         return self.classifier.cpu()(image)[0] / self.spread
+
+    def _done(self, folder: ScoreFolder) -> list[tuple[str, Row]]:
+        return [(picture, row) for picture, row in self.fits.pairs if folder.is_done(picture, row.name)]
+
+    def _tell(self, what: str, rounds: int, number: int, picture: str, row: Row) -> None:
+        total = len(self.fits.pairs)
+        left = self._countdown.told(rounds * total + number)
+        self.tell(f"[{what} {number} of {total}] {picture}, {row.name}; {left}")
 
     def _readings(self, scores: dict[str, float], edit: TriedEdit) -> dict[float, float]:
         return {s: scores.get(f"{edit.name} @ {s:g}", math.nan) for s in self.calibration.strengths}
