@@ -16,6 +16,7 @@ from torch import Tensor
 from chunkygan import recipe as recipes
 from chunkygan.alignment import Alignment, centred
 from chunkygan.build import create
+from chunkygan.edit_words import find_direction
 from chunkygan.errors import ProjectionError
 from chunkygan.files import atomic_write
 from chunkygan.hole_filling import fill_hole
@@ -149,19 +150,26 @@ class Editor:
 
     def edit(
         self,
-        direction: Tensor | Mapping[str, Any],
+        direction: Tensor | Mapping[str, Any] | str,
         strength: float,
         *,
         rows: tuple[int, int] | None = None,
-        name: str = "edit",
+        name: str = "",
     ) -> None:
         """Moves the layer's code; see `Projection.edit`.
 
+        Args:
+            direction: what `Projection.edit` takes; or a file, or the name of a direction of the generator's domain.
+
         Raises:
-            ProjectionError: no layer is projected.
+            ProjectionError: no layer is projected, or there is no such direction.
             ShapeError: a direction of another generator or space.
         """
         projection = self._projected("edit")
+        name = name or (Path(direction).stem if isinstance(direction, str) else "edit")
+        if isinstance(direction, str):
+            found = find_direction(direction, projection.generator, digest=projection.generator_sha256)
+            direction, rows = found.direction, rows or found.rows
         edited = projection.edit(direction, strength, rows=rows, name=name)
         self._replace_top(f"{name} {strength:+g}", projection=edited)
 

@@ -60,6 +60,17 @@ def test_a_layer_changes_only_its_region_and_the_next_one_what_that_left(editor)
     assert not torch.equal(editor.picture[..., inside], first[..., inside])
 
 
+def test_a_direction_is_named_by_its_file(editor, tmp_path) -> None:
+    before = editor.picture
+    np.save(tmp_path / "wider.npy", np.ones(16, dtype=np.float32))
+    editor.undo()
+    editor.edit(str(tmp_path / "wider.npy"), 0.5)
+    assert editor.steps[-1] == "wider +0.5"
+    torch.testing.assert_close(editor.picture, before, atol=1e-5, rtol=0)
+    with pytest.raises(ProjectionError, match="no direction 'smile'"):
+        editor.edit("smile", 1.0)
+
+
 def test_every_step_is_undone_and_done_again(editor) -> None:
     second(editor)
     pictures = [state.picture for state in editor.states]
