@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from chunkygan import registry
 from chunkygan.build import create
 from chunkygan.direction import sounds_geometric
 from chunkygan.direction_search.attribute import Measured, best_rows, measured, row_ranges
@@ -151,9 +152,9 @@ def true_responses(truth: Mapping[str, Any], z: Tensor) -> tuple[list[str], Tens
     Raises:
         RecipeError: a data set that knows nothing of latents.
     """
-    dataset = create("dataset", truth, seed=0)
-    if not hasattr(dataset, "parameters_of"):
+    if not hasattr(registry.get("dataset", truth["name"]), "parameters_of"):
         raise RecipeError(f"truth: '{truth['name']}' does not know what latents stand for")
+    dataset = create("dataset", truth, seed=0)
     values = dataset.parameters_of(z.cpu())
     return list(dataset.parameter_names), values / values.std(0).clamp(min=1e-6)
 
