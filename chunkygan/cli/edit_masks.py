@@ -19,6 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--paint-masks", metavar="PATH", help="take masks that were painted over what was written")
     parser.add_argument("--feather", type=float, default=0.0, metavar="PIXELS", help="soft edges for painted labels")
     parser.add_argument("--fitted-masks", action="store_true", help="take the fit's own masks again")
+    parser.add_argument("--refine-masks", action="store_true", help="move masks to where chunks draw the picture best")
     parser.add_argument("--refit", type=int, metavar="N", help="fit the codes on with these masks, N steps")
 
 
@@ -67,12 +68,20 @@ def masked(projection: Projection, args: argparse.Namespace) -> Projection:
         from chunkygan.mask_files import read_masks
 
         painted = read_masks(projection, Path(args.paint_masks), feather=args.feather)
-        moved = float((painted.masks - projection.masks).abs().sum(0).mean()) / 2
-        projection = projection.with_masks(painted)
-        print(f"painted: {moved:.2%} of the picture is drawn by another chunk")
+        projection = _told(projection, projection.with_masks(painted), "painted")
     if args.fitted_masks:
         projection = projection.with_masks(None)
+    if args.refine_masks:
+        from chunkygan.mask_refining import refine_masks
+
+        projection = _told(projection, refine_masks(projection), "refined")
     return projection if args.refit is None else _refitted(projection, args.refit)
+
+
+def _told(before: Projection, after: Projection, what: str) -> Projection:
+    moved = float((after.masks - before.masks).abs().sum(0).mean()) / 2
+    print(f"{what}: {moved:.2%} of the picture is drawn by another chunk")
+    return after
 
 
 def _refitted(projection: Projection, steps: int) -> Projection:

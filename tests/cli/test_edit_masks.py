@@ -92,6 +92,14 @@ def test_refitting_comes_nearer_with_the_painted_masks_and_keeps_edits(folder, e
     assert errors[1] < 0.95 * errors[0] and fitted.metrics["l2"] == pytest.approx(errors[1], rel=1e-4)
 
 
+def test_refined_masks_come_nearer_and_are_taken_back(folder, edit, capsys):
+    assert edit("--refine-masks") == 0
+    assert "refined: " in capsys.readouterr().out
+    before, refined = read(folder / "face.safetensors"), read(folder / "out" / "face" / "projection.safetensors")
+    errors = [float((p.render() - p.target).square().mean()) for p in (before, refined)]
+    assert errors[1] < errors[0] and torch.equal(refined.with_masks(None).masks, before.masks)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
