@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from PIL import Image
@@ -15,6 +15,8 @@ from torch.utils.checkpoint import checkpoint
 
 from chunkygan.errors import ComponentError
 from chunkygan.types import Face, Feature, Fit, Listener, Noise, Spec, Styles, Window
+
+Drawing = TypeVar("Drawing", bound="Tensor | list[Tensor]")
 
 
 class Generator(nn.Module, ABC):
@@ -104,16 +106,11 @@ class Generator(nn.Module, ABC):
         return self.drawn_frugally(draw, owners, windows) if frugal else [*map(draw, owners, windows)]
 
     @staticmethod
-    def drawn_frugally(
-        draw: Callable[[int, Window], Tensor], owners: Sequence[int], windows: Sequence[Window]
-    ) -> list[Tensor]:
-        """The drawings, of which the backward pass keeps nothing but draws each once more."""
+    def drawn_frugally(draw: Callable[..., Drawing], *arguments: Sequence[Any]) -> list[Drawing]:
+        """The drawings, of which the backward pass keeps nothing but draws each once more; called as `map` is."""
         if not torch.is_grad_enabled():
-            return [*map(draw, owners, windows)]
-        return [
-            checkpoint(draw, owner, window, use_reentrant=False, preserve_rng_state=False)
-            for owner, window in zip(owners, windows)
-        ]
+            return [*map(draw, *arguments)]
+        return [checkpoint(draw, *own, use_reentrant=False, preserve_rng_state=False) for own in zip(*arguments)]
 
     @abstractmethod
     def features(self, styles: Styles, *, noise: Noise = "const") -> list[Tensor]:

@@ -4,36 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from chunkygan.components.generators.stylegan2_costs import LAUNCHED, Costs, arranged
 from chunkygan.components.generators.stylegan2_layers import StyledConv, ToRGB
 from chunkygan.components.generators.stylegan2_mapping import Mapping
-from chunkygan.components.generators.stylegan2_regions import extents
-from chunkygan.components.generators.stylegan2_synthesis import (
-    Area,
-    Block,
-    Drawn,
-    Inputs,
-    Plan,
-    Synthesis,
-    cropped,
-    multiplications,
-    shared_levels,
-)
+from chunkygan.components.generators.stylegan2_synthesis import Block, Inputs, Synthesis
+from chunkygan.components.generators.stylegan2_windows import group_drawing
 from chunkygan.errors import ShapeError
 from chunkygan.interfaces import Generator
 from chunkygan.shapes import check_shape
 from chunkygan.types import Feature, Noise, Styles, Window
-
-WINDOW_OVERHEAD = 2e7
-"""What a window costs however small, in multiplications: about 4 ms, measured on two CPU cores."""
-
-BLOCK_OVERHEAD = 3e7
-"""The same for one block, there and back: about 2.5 ms, measured on one CPU core that was shared."""
 
 
 class StyleGAN2(Generator):
@@ -131,39 +117,28 @@ class StyleGAN2(Generator):
         if window is not None:
             _check_window(window, self.blocks[levels - 1].size)
         plan = self.synthesis_network.plan(levels, window)
-        inputs = self._inputs(styles, noise, levels, feature)
-        drawn = self._draw(self.synthesis_network.start(len(styles[0]), plan[0]), plan, 0, inputs)
+        drawn = self.synthesis_network.draw(len(styles[0]), plan, self._inputs(styles, noise, levels, feature))
         assert drawn.image is not None
         return drawn.image
 
     def window_cost(self, window: Window, size: int | None = None) -> float:
-        """Multiplications of the window's convolutions, and what its many small steps cost whatever their size."""
-        heights, widths = zip(*(block.size for block in self._all_blocks[: self._levels_up_to(size)]))
-        rows, columns = extents(heights, (window.top, window.bottom)), extents(widths, (window.left, window.right))
-        return (multiplications(self._conv_sizes, rows, columns) + WINDOW_OVERHEAD) / self._full_cost
+        """As the `Generator` says, of a window among others; what its many small steps cost is in it."""
+        whole = self._costs(None).among_others(Window(0, 0, *self.resolution))
+        return self._costs(size).among_others(window) / whole
+
+    def _costs(self, size: int | None) -> Costs:
+        """Of a partial sum's windows on the device that there is."""
+        costs = self._costs_on_cpu[self._levels_up_to(size) - 1]
+        return costs if self.w_avg.device.type == "cpu" else replace(costs, overheads=LAUNCHED)
 
     @cached_property
-    def _all_blocks(self) -> list[Block]:
-        return self.blocks
-
-    @cached_property
-    def _conv_sizes(self) -> list[tuple[int, int]]:
-        """Weights of each block's upsampling and of its plain convolution."""
-        return [
-            (sum(c.weight.numel() for c in block.convs if c.up), block.conv1.weight.numel())
-            for block in self._all_blocks
-        ]
-
-    @cached_property
-    def _block_overheads(self) -> list[float]:
-        """What each block costs however few pixels it draws, in its pixels."""
-        return [BLOCK_OVERHEAD / (up / 4 + plain) for up, plain in self._conv_sizes]
-
-    @cached_property
-    def _full_cost(self) -> float:
-        heights, widths = zip(*(block.size for block in self._all_blocks))
-        rows, columns = extents(heights, (0, heights[-1])), extents(widths, (0, widths[-1]))
-        return multiplications(self._conv_sizes, rows, columns) + WINDOW_OVERHEAD
+    def _costs_on_cpu(self) -> list[Costs]:
+        """Of each partial sum, smallest first."""
+        blocks = self.blocks
+        heights, widths = zip(*(block.size for block in blocks))
+        channels = tuple(block.conv1.weight.shape[0] for block in blocks)
+        weights = tuple((sum(c.weight.numel() for c in b.convs if c.up), b.conv1.weight.numel()) for b in blocks)
+        return [Costs(heights[:n], widths[:n], channels[:n], weights[:n]) for n in range(1, len(blocks) + 1)]
 
     def synthesis_windows(
         self,
@@ -176,33 +151,20 @@ class StyleGAN2(Generator):
         size: int | None = None,
     ) -> list[Tensor]:
         network, levels = self.synthesis_network, self._levels_up_to(size)
-        picture = self.blocks[levels - 1].size
         for window in windows:
-            _check_window(window, picture)
-        plans = [network.plan(levels, window) for window in windows]
-        inputs = self._inputs(styles, noise, levels)
-        own = inputs.split()
-        shared = shared_levels(plans, len(styles[0]), overheads=self._block_overheads)
-        trunk: list[Drawn] = []
-        if shared:
-            whole = network.plan(shared)
-            trunk = self._draw(network.start(len(styles[0]), whole[0]), whole, 0, inputs).split()
-
-        def rest(owner: int, window: Window) -> Tensor:
-            plan = plans[windows.index(window)]
-            begun = trunk[owner] if trunk else network.start(1, plan[0])
-            image = self._draw(begun, plan, shared, own[owner]).image
-            assert image is not None
-            return cropped(image, *_areas(picture, window)) if shared == levels else image
-
-        return self.drawn_frugally(rest, owners, windows) if frugal else [*map(rest, owners, windows)]
+            _check_window(window, network.blocks[levels - 1].size)
+        groups = arranged(self._costs(size), tuple(windows), tuple(owners), thrifty=frugal)
+        draw = group_drawing(network, self._inputs(styles, noise, levels), windows, owners, groups)
+        drawn = self.drawn_frugally(draw, groups) if frugal else [*map(draw, groups)]
+        crops = {number: crop for group, part in zip(groups, drawn) for number, crop in zip(group.windows, part)}
+        return [crops[number] for number in range(len(windows))]
 
     def features(self, styles: Styles, *, noise: Noise = "const") -> list[Tensor]:
         maps: list[Tensor] = []
         plan = self.synthesis_network.plan(len(self.blocks))
         inputs = self._inputs(styles, noise, len(self.blocks))
         with _kept(self._convs(), maps):
-            self._draw(self.synthesis_network.start(len(styles[0]), plan[0]), plan, 0, inputs)
+            self.synthesis_network.draw(len(styles[0]), plan, inputs)
         return maps
 
     def constant(self) -> Tensor:
@@ -236,12 +198,6 @@ class StyleGAN2(Generator):
         if size not in sizes:
             raise ShapeError(f"size must be one of {sizes}, the longer side of a partial sum; got {size}")
         return sizes.index(size) + 1
-
-    def _draw(self, drawn: Drawn, plan: Plan, begin: int, inputs: Inputs) -> Drawn:
-        """All blocks of a plan from one on."""
-        for level in range(begin, len(plan)):
-            drawn = self.synthesis_network.advance(drawn, level, plan[level], inputs, self._dtype(level, drawn.x))
-        return drawn
 
     def _inputs(self, styles: Styles, noise: Noise, levels: int, feature: Feature | None = None) -> Inputs:
         styles, noises = self._checked(styles), self._noises(noise, styles[0])
@@ -278,12 +234,6 @@ def _kept(convs: Sequence[StyledConv], maps: list[Tensor]) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _areas(size: tuple[int, int], window: Window) -> tuple[Area, Area]:
-    """The whole picture's area, and a window's."""
-    whole = (0, size[0]), (0, size[1])
-    return whole, ((window.top, window.bottom), (window.left, window.right))
 
 
 def _stored_noise(conv: StyledConv, mode: str, like: Tensor) -> Tensor | None:

@@ -10,6 +10,7 @@ Source: Karras et al., Analyzing and Improving the Image Quality of StyleGAN (20
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -124,6 +125,11 @@ class Modulation(NamedTuple):
         """That of each sample; one operation for all of them, whose gradient is one too."""
         return [Modulation(*pair) for pair in zip(self.inputs.split(1), self.outputs.split(1))]
 
+    @staticmethod
+    def joined(parts: Sequence[Modulation]) -> Modulation:
+        """That of samples as a batch."""
+        return Modulation(*(torch.cat(tensors) for tensors in zip(*parts)))
+
 
 class StyledConv(nn.Module):
     """Modulated 3x3 convolution, noise, bias, leaky ReLU; optionally upsampling by 2."""
@@ -161,11 +167,13 @@ class StyledConv(nn.Module):
         modulation: Modulation,
         noise: Tensor | None,
         regions: tuple[BlockRegions, BlockRegions],
+        inside: Tensor | None = None,
     ) -> Tensor:
         """Features of the rectangle that `regions` (rows, columns) plans, (n, out, h, w).
 
         Args:
             noise: (h, w) or (n, 1, h, w), times its strength.
+            inside: (n, 1, h, w), 1 in the picture and 0 where a rectangle reaches out of it; None: nowhere.
         """
         weight, _ = self._prepared(modulation.inputs.dtype)  # under autocast x may have another one
         x = x * modulation.inputs.to(x.dtype)
@@ -173,6 +181,8 @@ class StyledConv(nn.Module):
         y = torch.addcmul((self.bias * SQRT2).to(y.dtype)[:, None, None], y, modulation.outputs.to(y.dtype))
         if noise is not None:
             y += noise.to(y.dtype)
+        if inside is not None:
+            y *= inside.to(y.dtype)  # before the activation, which leaves 0 as it is: one pass, and nothing to keep
         y = F.leaky_relu_(y, 0.2)
         return y if self.clamp is None else y.clamp(-self.clamp, self.clamp)
 

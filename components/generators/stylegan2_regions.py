@@ -85,3 +85,77 @@ def plan(lengths: tuple[int, ...], out: Interval) -> tuple[BlockRegions, ...]:
 def extents(lengths: tuple[int, ...], out: Interval) -> tuple[tuple[int, int], ...]:
     """For each block of a plan, how long its input below is and how long its features are."""
     return tuple((r.inputs[1] - r.inputs[0], r.features[1] - r.features[0]) for r in plan(lengths, out))
+
+
+@dataclass(frozen=True)
+class Stretches:
+    """One axis of one resolution's block, of several stretches of it that are drawn as a batch.
+
+    Attributes:
+        regions: what the steps produce, counted from where the features begin; nothing is cut at the axis's ends.
+        starts: where the features of each stretch begin, even numbers; before 0 and beyond `regions.length` all is 0.
+    """
+
+    regions: BlockRegions
+    starts: tuple[int, ...]
+
+    @property
+    def features(self) -> list[Interval]:
+        """Of each stretch."""
+        return [shifted(self.regions.features, start) for start in self.starts]
+
+    @property
+    def middle(self) -> list[Interval]:
+        """Of each stretch."""
+        return [shifted(self.regions.middle, start) for start in self.starts]
+
+    @property
+    def inputs(self) -> list[Interval]:
+        """Of each stretch, at the resolution below."""
+        return [shifted(self.regions.inputs, start // 2) for start in self.starts]
+
+
+def shifted(interval: Interval, by: int) -> Interval:
+    """An interval moved along its axis."""
+    return interval[0] + by, interval[1] + by
+
+
+@lru_cache(maxsize=8192)
+def plan_together(lengths: tuple[int, ...], outs: tuple[Interval, ...], begin: int) -> tuple[Stretches, ...]:
+    """What every block from `begin` on, which is no first one, produces of stretches of unlike place in a batch.
+
+    Each block's rectangles are as long as the longest that is needed, and begin at even numbers, so that all of them
+    lie alike on the resolution below.
+
+    Args:
+        lengths: as for `plan`.
+        outs: the stretches of the picture at the last resolution.
+    """
+    blocks: list[Stretches] = []
+    wanted = list(outs)
+    for length in reversed(lengths[begin:]):
+        wanted = [clip(stretch, length) for stretch in wanted]
+        starts = tuple(first - first % 2 for first, _ in wanted)
+        regions = _uncut(length, max(end - start for (_, end), start in zip(wanted, starts)))
+        blocks.append(Stretches(regions, starts))
+        wanted = blocks[-1].inputs
+    return tuple(blocks[::-1])
+
+
+def _uncut(length: int, n: int) -> BlockRegions:
+    """The intervals that n features from 0 on need, for the block and for the picture."""
+    middle = conv_input((0, n))
+    transposed = filter_input(middle)
+    return BlockRegions(length, transposed_input(transposed), transposed, middle, (0, n), (0, n))
+
+
+@lru_cache(maxsize=8192)
+def extents_together(lengths: tuple[int, ...], n: int, begin: int) -> tuple[tuple[int, int], ...]:
+    """As `extents`, of every block from `begin` on, at most, where the longest stretch from an even start is n."""
+    found: list[tuple[int, int]] = []
+    for length in reversed(lengths[begin:]):
+        n = min(n, length)
+        inputs = _uncut(length, n).inputs
+        found.append((inputs[1] - inputs[0], n))
+        n = found[-1][0] + 1  # to begin at an even number
+    return tuple(found[::-1])

@@ -52,12 +52,14 @@ class Inputs:
         modulations: one entry a convolution.
         colours: weights of each block's toRGB, (n, 3, in).
         noises: one entry a convolution, (h, w) or (n, 1, h, w), times its strength; None for no noise.
+        dtypes: the precision of each block.
         feature: features that replace or join those after one convolution.
     """
 
     modulations: Sequence[Modulation]
     colours: Sequence[Tensor]
     noises: Sequence[Tensor | None]
+    dtypes: Sequence[torch.dtype]
     feature: Feature | None = None
 
     def split(self) -> list[Inputs]:
@@ -89,6 +91,23 @@ class Drawn:
         parts = self.x.split(1)
         images = [None] * len(parts) if self.image is None else self.image.split(1)
         return [replace(self, x=x, image=image) for x, image in zip(parts, images)]
+
+
+def joined_inputs(parts: Sequence[Inputs]) -> Inputs:
+    """The inputs of samples as a batch."""
+    modulations = [Modulation.joined(of_one) for of_one in zip(*(part.modulations for part in parts))]
+    colours = [torch.cat(of_one) for of_one in zip(*(part.colours for part in parts))]
+    noises = [
+        torch.cat(of_one) if of_one[0] is not None and of_one[0].ndim == 4 else of_one[0]
+        for of_one in zip(*(part.noises for part in parts))
+    ]
+    return replace(parts[0], modulations=modulations, colours=colours, noises=noises)
+
+
+def joined_drawn(parts: Sequence[Drawn]) -> Drawn:
+    """Samples that are drawn up to the same block as a batch."""
+    images = [part.image for part in parts if part.image is not None]
+    return replace(parts[0], x=torch.cat([part.x for part in parts]), image=torch.cat(images) if images else None)
 
 
 class Synthesis(nn.Module):
@@ -129,21 +148,33 @@ class Synthesis(nn.Module):
                 modulations.append(conv.modulation(styles[number + level], dtype))  # a toRGB's style ends every block
                 scaled.append(conv.scaled(noises[number]))
             colours.append(block.torgb.modulated(styles[3 * level + 1]))
-        return Inputs(modulations, colours, scaled, feature)
+        return Inputs(modulations, colours, scaled, dtypes, feature)
 
-    def start(self, n: int, regions: tuple[BlockRegions, BlockRegions]) -> Drawn:
+    def draw(self, n: int, plan: Plan, inputs: Inputs, *, begun: Drawn | None = None, begin: int = 0) -> Drawn:
+        """All blocks of a plan, of n samples.
+
+        Args:
+            begun: what to go on from; None: the constant.
+            begin: the block to go on with.
+        """
+        drawn = begun or self._constant(n, plan[0])
+        for level in range(begin, len(plan)):
+            drawn = self._advance(drawn, level, plan[level], inputs)
+        return drawn
+
+    def _constant(self, n: int, regions: tuple[BlockRegions, BlockRegions]) -> Drawn:
         """The constant, n times."""
         area = regions[0].inputs, regions[1].inputs
         const = self.blocks[0].const[:, slice(*area[0]), slice(*area[1])]
         return Drawn(const.expand(n, -1, -1, -1).contiguous(memory_format=torch.channels_last), area)
 
-    def advance(
-        self, drawn: Drawn, level: int, regions: tuple[BlockRegions, BlockRegions], inputs: Inputs, dtype: torch.dtype
+    def _advance(
+        self, drawn: Drawn, level: int, regions: tuple[BlockRegions, BlockRegions], inputs: Inputs
     ) -> Drawn:
         """One block more, on the rectangles of `regions`."""
         block, convs = self.blocks[level], first_conv(level)
         rows, columns = regions
-        x = cropped(drawn.x, drawn.x_area, (rows.inputs, columns.inputs)).to(dtype)
+        x = cropped(drawn.x, drawn.x_area, (rows.inputs, columns.inputs)).to(inputs.dtypes[level])
         for number, conv in enumerate(block.convs, convs):
             area = (rows.middle, columns.middle) if conv.up else (rows.features, columns.features)
             noise = inputs.noises[number]
@@ -155,21 +186,6 @@ class Synthesis(nn.Module):
         if drawn.image is not None:
             image = upsample_image(drawn.image, rows.image, columns.image, drawn.image_area) + image
         return Drawn(x, features, image, image_area)
-
-
-def multiplications(
-    conv_sizes: Sequence[tuple[int, int]], rows: Sequence[tuple[int, int]], columns: Sequence[tuple[int, int]]
-) -> float:
-    """Of the convolutions of one sample; the upsampling ones work at the lower resolution.
-
-    Args:
-        conv_sizes: each block's number of weights: upsampling and plain convolution.
-        rows, columns: what `extents` gives for each axis.
-    """
-    total = 0
-    for (up, plain), (low_h, h), (low_w, w) in zip(conv_sizes, rows, columns):
-        total += up * low_h * low_w + plain * h * w
-    return float(total)
 
 
 def first_conv(level: int) -> int:
@@ -191,34 +207,3 @@ def with_feature(x: Tensor, conv: int, area: Area, feature: Feature | None) -> T
         return x
     value = feature.value[..., slice(*area[0]), slice(*area[1])].to(x.dtype)
     return value.expand_as(x) if feature.mode == "replace" else x + value
-
-
-def shared_levels(
-    plans: Sequence[Plan], samples: int, *, at_most: int = 32, share: float = 0.6, overheads: Sequence[float] = ()
-) -> int:
-    """How many of the lowest blocks are better drawn whole, once for all samples as a batch, than window by window.
-
-    That is so where windows cover most of a small picture anyway, or are so small that their many small steps cost
-    more than their pixels; larger ones would fall out of a CPU's caches.
-
-    Args:
-        plans: one a window.
-        samples: how many samples the windows are of.
-        at_most: longer side in pixels of the largest block that is shared.
-        share: what a pixel costs in a batch, in pixels drawn alone; blocks of 8 pixels are shared in any case.
-        overheads: what each block costs however few its pixels, in those; none: nothing.
-    """
-    if len(plans) < 2:
-        return 0
-    for level in range(len(plans[0])):
-        height, width = (side.length for side in plans[0][level])
-        fixed = overheads[level] if overheads else 0.0
-        areas = (_pixels(rows.features) * _pixels(columns.features) for rows, columns in (p[level] for p in plans))
-        apart, together = sum(areas) + len(plans) * fixed, share * samples * height * width + fixed
-        if max(height, width) > 8 and (max(height, width) > at_most or apart < together):
-            return level
-    return len(plans[0])
-
-
-def _pixels(interval: Interval) -> int:
-    return interval[1] - interval[0]

@@ -10,7 +10,6 @@ from chunkygan import load_generator
 from chunkygan.components.generators.stylegan2 import StyleGAN2
 from chunkygan.components.generators.stylegan2_files import read_generator
 from chunkygan.components.generators.stylegan2_layers import styles_for_half, weight_for_half
-from chunkygan.components.generators.stylegan2_synthesis import shared_levels
 from chunkygan.errors import ShapeError, WeightsError
 from chunkygan.generator_file import write_generator
 from chunkygan.types import Feature, Window
@@ -264,29 +263,6 @@ def test_arguments_that_cannot_be_are_refused(tiny):
         tiny.synthesis(styles[:-1])
     with pytest.raises(ShapeError, match="ws"):
         tiny.styles(torch.zeros(1, 3, 16))
-
-
-@settings(max_examples=25, deadline=None)
-@given(areas=st.lists(windows(), min_size=1, max_size=4), frugal=st.booleans())
-def test_a_batch_of_windows_is_each_sample_in_its_own(tiny, areas, frugal):
-    ws = tiny.mapping(torch.randn(len(areas), 16, generator=torch.Generator().manual_seed(1)))
-    owners = [*range(len(areas)), 0]
-    areas = [*areas, areas[-1]]  # the first sample has two windows
-    crops = tiny.synthesis_windows(tiny.styles(ws), areas, owners, frugal=frugal)
-    for i, window, crop in zip(owners, areas, crops):
-        alone = tiny.synthesis(tiny.styles(ws[i : i + 1]), window=window)
-        torch.testing.assert_close(crop, alone, atol=1e-5, rtol=0)
-
-
-def test_small_and_mostly_covered_blocks_are_shared(tiny):
-    network = tiny.synthesis_network
-    whole, corner = Window(0, 0, 32, 32), Window(0, 0, 4, 4)
-    assert shared_levels([network.plan(4, whole)], 1) == 0  # alone there is nobody to share with
-    assert shared_levels([network.plan(4, whole)] * 2, 2) == 4
-    assert shared_levels([network.plan(4, whole)] * 2, 2, at_most=16) == 3
-    assert shared_levels([network.plan(4, corner)] * 3, 3) == 2
-    small_steps = [0.0, 0.0, 16 * 16.0, 32 * 32.0]  # as much as a whole block each
-    assert shared_levels([network.plan(4, corner)] * 3, 3, overheads=small_steps) == 4
 
 
 def test_autocast_draws_the_same_to_rounding(tiny):
