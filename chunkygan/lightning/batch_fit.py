@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
@@ -72,7 +73,7 @@ class BatchFit(pl.LightningModule):
         if any(remembered):
             state = {place: memory for place, memory in enumerate(remembered) if memory}
             optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-        factor = torch.optim.lr_scheduler.LambdaLR(optimizer, [lambda _, rate=rate: rate() for rate in rates])
+        factor = torch.optim.lr_scheduler.LambdaLR(optimizer, [partial(_of_own_clock, rate) for rate in rates])
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": factor, "interval": "step"}}
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
@@ -120,6 +121,11 @@ class BatchFit(pl.LightningModule):
         pictures = len(self.members)
         mode = fitting_mode(self.generator, cover, self.device, perceptual=self.perceptual, pictures=pictures)
         return mode == "frugal"
+
+
+def _of_own_clock(rate: Callable[[], float], step: int) -> float:
+    """A rate by the steps that its fit has done, whatever the trainer counts."""
+    return rate()
 
 
 def _memory_of(fit: ChunkFit) -> list[dict[str, Any]]:

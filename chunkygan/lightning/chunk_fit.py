@@ -193,8 +193,8 @@ class ChunkFit(nn.Module):
     def hold_on(self, device: torch.device) -> None:
         """Moves what it only holds, target and networks, to a device."""
         p = self.problem
-        networks = {"generator": p.generator.to(device), "perceptual": p.perceptual.to(device)}
-        self._held = [replace(p, target=p.target.to(device), **networks)]
+        generator, perceptual = p.generator.to(device), p.perceptual.to(device)
+        self._held = [replace(p, target=p.target.to(device), generator=generator, perceptual=perceptual)]
 
     def forget_masks(self) -> None:
         """Has masks and windows taken anew, after the parameters were set from outside."""

@@ -9,8 +9,8 @@ import torch
 
 from chunkygan import recipe, registry
 from chunkygan.components.inverters.encoder_init import EncoderInit, filled_codes
-from chunkygan.errors import ProjectionError, RecipeError, WeightsError
-from chunkygan.interfaces import Encoder
+from chunkygan.errors import ProjectionError, RecipeError, ShapeError, WeightsError
+from chunkygan.interfaces import Encoder, FitRequest
 from chunkygan.types import Segments
 
 
@@ -75,6 +75,20 @@ class _Own(Encoder):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         self.calls += 1
         return self.ws[(self.calls - 1) % 2][None]
+
+
+def test_pictures_begun_by_an_encoder_go_on_together(oracle, tiny, halves, pixels) -> None:
+    inverter = EncoderInit(oracle, then={"name": "optimization", "steps": 4})
+    targets = tiny.synthesis(tiny.styles(two_codes(tiny))).split(1)
+    spaces = [{"name": "w_plus"}] * 2
+    asked = [FitRequest(one, spaces, halves) for one in (*targets, targets[0][..., :16])]
+    found = dict(inverter.project_all(asked, generator=tiny, perceptual=pixels))
+    assert inverter.fits_together and isinstance(found[2], ShapeError)
+    for target, fit in zip(targets, (found[0], found[1])):
+        alone = project(inverter, target, tiny, halves, pixels)
+        for a, b in zip(fit.codes.values, alone.codes.values):
+            torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
+    assert [len(found[i].history) for i in (0, 1)] == [4, 4] and not EncoderInit(oracle).fits_together
 
 
 def test_a_worse_code_is_not_taken(tiny, halves) -> None:
