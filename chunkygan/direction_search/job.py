@@ -26,8 +26,11 @@ from chunkygan.sampling import sample_ws, sample_z
 from chunkygan.weights import find, sha256
 from chunkygan.wording import did_you_mean
 
-CLEAN = 0.95
+CLEAN = 0.85
 """Directions with at least this share of their effect on their own attribute are not decoupled."""
+
+FAR = 3.0
+"""Standard deviations of the codes that strength 1 of a decoupled direction may be; beyond, the first one stays."""
 
 
 def train(
@@ -129,7 +132,7 @@ def _decoupled(
 ) -> list[Measured]:
     """The directions without what they were measured to do to each other's attributes, measured anew.
 
-    Those that do little to others are left as they are.
+    Those that do little to others are left as they are, and so are those that would have to go too far.
     """
     names = [m.direction.name for m in found]
     vectors = torch.stack([m.direction.vector * m.direction.native_strength for m in found])
@@ -140,9 +143,9 @@ def _decoupled(
         if slopes[i, i].abs() >= CLEAN * slopes[i, [i, *others]].norm():
             better.append(m)
             continue
-        vector = decoupled(vectors, slopes, i, others).to(ws)
-        better.append(measured(reader, ws, names[i], vector, rows, m.index))
-        print(f"{names[i]}: own share {m.own:.2f}, decoupled {better[-1].own:.2f}", flush=True)
+        other = measured(reader, ws, names[i], decoupled(vectors, slopes, i, others).to(ws), rows, m.index)
+        better.append(other if other.length <= FAR else m)
+        print(f"{names[i]}: own share {m.own:.2f}, decoupled {other.own:.2f} ({other.length:.1f} far)", flush=True)
     return better
 
 
