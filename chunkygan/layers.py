@@ -46,18 +46,24 @@ class Layer:
 
     @cached_property
     def share(self) -> Tensor:
-        """(h, w) in [0, 1]: how much of each pixel is this layer's."""
+        """(h, w) in [0, 1]: how much of each pixel is this layer's, of the colours in `drawn`."""
         if self.projection is None:
             return torch.zeros_like(self.mask)
         segments = self.projection.segments
-        return effective_masks(segments.masks, segments.static).sum(0)
+        own = effective_masks(segments.masks, segments.static).sum(0)
+        return (own > 0).to(own) if self._joined else own
 
     @property
     def drawn(self) -> Tensor | None:
         """(1, 3, h, w): its own colours, which `share` lays over what is below; None where it shows nothing yet."""
         if self.projection is None:
             return None
-        return self.picture if self.blend or len(self.projection.masks) > 1 else self.projection.drawn()
+        return self.picture if self._joined else self.projection.drawn()
+
+    @property
+    def _joined(self) -> bool:
+        """Whether its colours hold what is below already, wherever it is seen."""
+        return bool(self.blend) or (self.projection is not None and len(self.projection.masks) > 1)
 
 
 @dataclass(frozen=True)

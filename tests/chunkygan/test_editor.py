@@ -115,7 +115,14 @@ def test_the_photo_keeps_its_pixels_its_profile_and_its_exif(editor, photo, tmp_
     assert columns.min() >= 10 + 3 * scale - scale and columns.max() <= 10 + 13 * scale + scale
 
 
-def test_layers_laid_over_each_other_by_another_program_give_the_picture(editor, tmp_path) -> None:
+@pytest.mark.parametrize("blend", ["", "poisson", "alpha"])
+def test_layers_laid_over_each_other_by_another_program_give_the_picture(editor, tmp_path, blend) -> None:
+    editor.undo(), editor.undo(), editor.undo()
+    soft = torch.nn.functional.avg_pool2d(square(2, 3)[None], 5, 1, 2)[0]
+    editor.paint(soft if blend else square(2, 3), "first")  # a blender has mixed the colours at soft edges itself
+    editor.project()
+    editor.edit(torch.ones(16), 0.5)
+    editor.blend(blend)
     second(editor)
     editor.write_layers(tmp_path / "face.ora")
     with zipfile.ZipFile(tmp_path / "face.ora") as archive:
