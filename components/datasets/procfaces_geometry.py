@@ -83,7 +83,9 @@ class Camera:
         rows = self.rows[..., cut.top - self.view.top : cut.bottom - self.view.top, :]
         return replace(self, columns=columns, rows=rows, view=cut)
 
-    def box(self, left: Tensor, right: Tensor, top: Tensor, bottom: Tensor) -> Window:
+    def box(
+        self, left: float | Tensor, right: float | Tensor, top: float | Tensor, bottom: float | Tensor
+    ) -> Window:
         """The window of all rays of all pictures that run between camera coordinates (n, 1, 1)."""
         step = coarse(self.columns)
         x, y = (self.columns[:, i, :, ::step] + self.rows[:, i, ::step] for i in (0, 1))

@@ -64,7 +64,8 @@ def _hairline(p: FaceParameters, x: Tensor, z: Tensor) -> Tensor:
 def paint_cap(canvas: Canvas, p: FaceParameters, camera: Camera, light: Light, colour: Tensor, soft: Tensor) -> Tensor:
     """Lays the hair on the skull; returns its shadow (n, h, w) on the face below the hairline."""
     length, thick = smoothstep(0.0, 0.5, p["hair_length"]), hair_thickness(p)
-    around = head_window(p, camera, 1.01 + thick)
+    _, lowest, _ = camera.project((0.0, 0.65 + 0.5 * p["hair_length"], -torch.sign(p["pitch"])))
+    around = head_window(p, camera, 1.01 + thick) & camera.box(-torch.inf, torch.inf, -torch.inf, 1.02 * lowest)
     shell = meet_shell(p, camera.window(around), thick, 0.20 + 0.95 * length)
     x, y, z = shell.x, shell.y, shell.z
     below = y - _hairline(p, x, z)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .procfaces_colour import bump, linear, mix, power, ramp, ridge, smoothstep
+from .procfaces_colour import bump, linear, power, ramp, ridge, smoothstep
 from .procfaces_geometry import EYE_HEIGHT, Surface, mouth_height
 from .procfaces_parameters import FaceParameters
 from .procfaces_window import below, between, within
@@ -71,10 +71,11 @@ def face_albedo(p: FaceParameters, face: Surface) -> Tensor:
     skin = skin_colour(p)
     rosy = bump((side - 0.40) / 0.20, (y - 0.30) / 0.16) * (0.28 + 0.3 * p["make_up"] + 0.15 * p["smile"])
     rosy = rosy + 0.35 * bump(x / 0.10, (y - base + 0.02) / 0.09) + 0.25 * bump((side - 0.72) / 0.2, (y - 0.1) / 0.3)
-    redder = skin * skin.new_tensor([0.98, 0.72, 0.72]).reshape(1, 3, 1, 1)
-    albedo = mix(skin, redder, rosy.clamp(0, 1)[:, None])
+    redder = skin * skin.new_tensor([-0.02, -0.28, -0.28]).reshape(1, 3, 1, 1)
+    albedo = (rosy.clamp_(0, 1)[:, None] * redder).add_(skin)
     spots = within(below(y, -0.19), _freckles, x, y) * p["freckles"]
-    return albedo * (1 - 0.42 * spots[:, None] * skin.new_tensor([0.6, 0.9, 1.0]).reshape(1, 3, 1, 1))
+    darker = skin.new_tensor([0.6, 0.9, 1.0]).reshape(1, 3, 1, 1) * -0.42
+    return albedo.mul_((spots[:, None] * darker).add_(1))
 
 
 def _freckles(x: Tensor, y: Tensor) -> Tensor:

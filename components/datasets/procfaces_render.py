@@ -106,7 +106,7 @@ def _draw_head(
     if extras is not None:
         wear_under_hair(canvas, p, extras, camera, face, light, soft)
         shadow = shadow_of(p, extras, rays, face, light, shadow)
-    received = lit(light, face.normal) * (face_shade(p, face, light) * (1 - 0.42 * shadow))[:, None]
+    received = lit(light, face.normal).mul_((face_shade(p, face, light) * (1 - 0.42 * shadow))[:, None])
     gloss = shine(light, face.normal, 22.0) * (1 - shadow)
     paint_brows(canvas.window(brows), p, face.window(brows), brows.of(received, around), hair, soft)
     paint_eyes(canvas.window(eyes), p, face.window(eyes), light, eyes.of(received, around), soft)
