@@ -15,6 +15,7 @@ from chunkygan.mask_painting import labels_of_chunks, layers_of, repainted_label
 from chunkygan.masks import check_masks
 from chunkygan.projection import Projection
 from chunkygan.projection_file import load_projection
+from chunkygan.tensor_files import read_safetensors, write_safetensors
 from chunkygan.types import Codes, Segments
 
 NAMES = ("left", "right", "low")
@@ -171,6 +172,16 @@ def test_files_keep_both_the_painted_masks_and_the_fits_own(projection, tiny, tm
     assert torch.equal(again.with_masks(None).render(), projection.render())
 
 
+
+
+@pytest.mark.parametrize(("name", "part"), [("masks", 2 * torch.ones(3, 32, 32)), ("static", torch.ones(3, 3))])
+def test_damaged_masks_of_the_fit_are_refused(projection, tiny, tmp_path, name, part):
+    path = tmp_path / "p.safetensors"
+    projection.with_masks(soft(5)).save(path)
+    metadata, tensors = read_safetensors(path)
+    write_safetensors(path, {**tensors, f"fitted.{name}": part}, metadata)
+    with pytest.raises(ProjectionError, match=name):
+        load_projection(path, generator=tiny)
 
 
 def test_a_written_folder_comes_back_as_it_is_and_takes_what_is_painted(projection, tmp_path):
