@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .procfaces_camera import Camera
 from .procfaces_canvas import Canvas
 from .procfaces_colour import bump, edge, hue_colour, linear, mix, smoothstep
-from .procfaces_geometry import Camera
 from .procfaces_light import Light, lit, shine
 from .procfaces_parameters import FaceParameters
 from .procfaces_scene import ear_place

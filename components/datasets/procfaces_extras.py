@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .procfaces_camera import Camera, Surface
 from .procfaces_canvas import Canvas
 from .procfaces_extras_glasses import paint_odd_arms, paint_odd_glasses, paint_patch
 from .procfaces_extras_hand import hand_shadow, paint_hand
 from .procfaces_extras_paint import paint_bindi, paint_face
 from .procfaces_extras_worn import hat_shadow, paint_hat, paint_mask
-from .procfaces_geometry import Camera, Surface
 from .procfaces_light import Light
 from .procfaces_parameters import FaceParameters
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .procfaces_camera import Camera, Surface
 from .procfaces_canvas import Canvas
 from .procfaces_colour import bump, edge, hue_colour, linear, mix, ridge, smoothstep, superellipse
-from .procfaces_geometry import EYE_HEIGHT, Camera, Surface, head_window, meet_head, meet_shell
+from .procfaces_geometry import EYE_HEIGHT, head_window, meet_head, meet_shell
 from .procfaces_hair import hair_thickness
 from .procfaces_light import Light, lit, shine
 from .procfaces_parameters import FaceParameters

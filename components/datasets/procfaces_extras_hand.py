@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .procfaces_camera import Camera
 from .procfaces_canvas import Canvas
 from .procfaces_colour import bump, edge, linear, mix, ridge, smoothstep
-from .procfaces_geometry import Camera, normals
+from .procfaces_geometry import normals
 from .procfaces_light import Light, lit, shine, skin_colour
 from .procfaces_parameters import FaceParameters
 from .procfaces_window import Window, whole

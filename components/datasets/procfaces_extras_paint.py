@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .procfaces_camera import Surface
 from .procfaces_colour import edge, hue_colour, linear, mix, ridge, smoothstep
-from .procfaces_geometry import EYE_HEIGHT, Surface, mouth_height
+from .procfaces_geometry import EYE_HEIGHT, mouth_height
 from .procfaces_parameters import FaceParameters
 
 Looks = tuple[Tensor, ...]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .procfaces_camera import Surface
 from .procfaces_canvas import Canvas
 from .procfaces_colour import bump, edge, linear, mix, ramp, ridge, smoothstep
-from .procfaces_geometry import EYE_HEIGHT, Surface, mouth_height
+from .procfaces_geometry import EYE_HEIGHT, mouth_height
 from .procfaces_light import Light, skin_colour
 from .procfaces_parameters import FaceParameters
 

@@ -7,9 +7,10 @@ import functools
 import torch
 from torch import Tensor
 
+from .procfaces_camera import Camera, Surface
 from .procfaces_canvas import Canvas
 from .procfaces_colour import bump, edge, linear, mix, ramp, ridge, smoothstep
-from .procfaces_geometry import EYE_HEIGHT, Camera, Surface, head_window, meet_shell, mouth_height
+from .procfaces_geometry import EYE_HEIGHT, head_window, meet_shell, mouth_height
 from .procfaces_light import Light
 from .procfaces_parameters import FaceParameters
 from .procfaces_window import below, within

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .procfaces_camera import Surface
 from .procfaces_colour import bump, linear, power, ramp, ridge, smoothstep
-from .procfaces_geometry import EYE_HEIGHT, Surface, mouth_height
+from .procfaces_geometry import EYE_HEIGHT, mouth_height
 from .procfaces_parameters import FaceParameters
 from .procfaces_window import below, between, within
 

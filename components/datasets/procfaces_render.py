@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .procfaces_camera import Camera
 from .procfaces_canvas import Canvas
 from .procfaces_colour import mix, to_display
 from .procfaces_earrings import paint_earrings
 from .procfaces_extras import Extras, painted_skin, shadow_of, wear_in_front, wear_under_hair
 from .procfaces_features import paint_brows, paint_eyes, paint_mouth, paint_nose
-from .procfaces_geometry import EYE_HEIGHT, Camera, aligned_camera, head_window, meet_head, mouth_height
+from .procfaces_geometry import EYE_HEIGHT, aligned_camera, head_window, meet_head, mouth_height
 from .procfaces_hair import beard_cover, hair_colour, paint_cap, paint_curtain
 from .procfaces_light import Light, face_albedo, face_shade, light_of, lit, shine
 from .procfaces_parameters import FaceParameters

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .procfaces_camera import Camera, Surface
 from .procfaces_canvas import Canvas
 from .procfaces_colour import bump, edge, hue_colour, smoothstep, superellipse
-from .procfaces_geometry import EYE_HEIGHT, Camera, Surface
+from .procfaces_geometry import EYE_HEIGHT
 from .procfaces_light import Light, lit, skin_colour
 from .procfaces_parameters import FaceParameters
 
