@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -74,9 +75,8 @@ def blend_windows(
         )
     like = next((crop for crop in crops if crop is not None), masks)
     kind = torch.promote_types(like.dtype, masks.dtype)
-    composite = torch.zeros(1, 3, *masks.shape[1:], dtype=kind, device=like.device)
     # unbind first: a slice of the stack would give a gradient of the stack's size for every chunk
-    layers = masks.unbind(0)
+    layers, parts, placed = masks.unbind(0), [], []
     for i, (crop, owner, window) in enumerate(zip(crops, owners, windows)):
         if window is None:
             continue
@@ -84,8 +84,35 @@ def blend_windows(
             got = None if crop is None else tuple(crop.shape)
             raise ShapeError(f"crops[{i}] must have shape (1, 3, {window.size[0]}, {window.size[1]}); got {got}")
         rows, columns = window.slices
-        composite[..., rows, columns] += layers[owner][rows, columns] * crop
-    return composite
+        parts.append((layers[owner][rows, columns] * crop).to(kind))
+        placed.append(window)
+    if not parts:
+        return torch.zeros(1, 3, *masks.shape[1:], dtype=kind, device=like.device)
+    return cast(Tensor, _Placed.apply(masks.shape[1:], placed, *parts))
+
+
+class _Placed(torch.autograd.Function):
+    """Pictures added up, each in its window of an empty one.
+
+    The gradient of each is its window of the picture's; adding in place would copy that for every window.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, size: Sequence[int], windows: Sequence[Window], *parts: Tensor) -> Tensor:
+        """(1, 3, h, w) of the size of the whole."""
+        ctx.windows, ctx.shapes = windows, [part.shape for part in parts]
+        whole = parts[0].new_zeros(1, 3, *size)
+        for window, part in zip(windows, parts):
+            rows, columns = window.slices
+            whole[..., rows, columns] += part
+        return whole
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """One gradient a picture."""
+        slices = [window.slices for window in ctx.windows]
+        parts = [gradients[0][..., rows, columns] for rows, columns in slices]
+        return None, None, *(part.reshape(shape) for part, shape in zip(parts, ctx.shapes))
 
 
 def keep_static(composite: Tensor, image: Tensor, static: Tensor | None) -> Tensor:

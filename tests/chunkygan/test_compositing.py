@@ -126,6 +126,17 @@ def test_blend_windows_gradients() -> None:
     assert torch.autograd.gradcheck(lambda m, *c: blend_windows(c, m, windows), (masks, *crops), fast_mode=True)
 
 
+def test_blend_windows_gradients_of_overlapping_crops_of_either_shape_and_their_own_gradients() -> None:
+    masks, windows = random_masks(2, 5, 6).requires_grad_(), [Window(0, 1, 4, 5), Window(2, 0, 5, 6)]
+    crops = [random_images(1, 3, 4, 4).requires_grad_(), random_images(3, 3, 6).requires_grad_()]
+
+    def squared(m: torch.Tensor, *c: torch.Tensor) -> torch.Tensor:
+        return blend_windows(c, m, windows).square()
+
+    assert torch.autograd.gradcheck(squared, (masks, *crops), fast_mode=True)
+    assert torch.autograd.gradgradcheck(squared, (masks, *crops), fast_mode=True)
+
+
 def test_blend_windows_gives_each_crop_its_mask_times_the_gradient() -> None:
     masks, windows = two_islands()
     crops = [torch.zeros(1, 3, *w.size, dtype=torch.float64, requires_grad=True) for w in windows if w]
