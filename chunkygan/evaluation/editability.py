@@ -87,7 +87,7 @@ class EditabilityEvaluation:
             failures |= self.fits.share(self.fits.pairs, self._fit)
             failures |= self.fits.share(self._done(self.fitted), self._respond)
             strengths, todo = self.strengths(), self._done(self.responses)
-            failures |= self.fits.share(todo, lambda *item: self._edit(*item, strengths[item[2].name]))
+            failures |= self.fits.share(todo, lambda n, picture, row: self._edit(n, picture, row, strengths[row.name]))
         except KeyboardInterrupt:
             if self.team.first:
                 self.conclude({})
