@@ -97,8 +97,9 @@ def on_plateau(history: Sequence[dict[str, torch.Tensor]], patience: int, min_im
     """
     if len(history) < 2 * patience or len(history) % patience:
         return False
-    totals = torch.stack([row["total"] for row in history[-2 * patience :]]).view(2, -1).mean(1)
-    return bool(totals[1] >= totals[0] * (1 - min_improvement))  # also where nothing is left to gain
+    totals = [float(row["total"]) for row in history[-2 * patience :]]
+    before, after = sum(totals[:patience]), sum(totals[patience:])
+    return after >= before * (1 - min_improvement)  # also where nothing is left to gain
 
 
 class Attend(pl.Callback):

@@ -95,7 +95,7 @@ def _round(members: Sequence[Member], trainer: Mapping[str, Any]) -> None:
 
 def _shared(error: Exception, pictures: int) -> Exception:
     """What one of several pictures is told of a fault in their batch."""
-    if isinstance(error, torch.OutOfMemoryError):
+    if isinstance(error, torch.cuda.OutOfMemoryError):
         fewer = f"{pictures} pictures in one fit are too many: a smaller batch, or" if pictures > 1 else "try"
         return ProjectionError(f"the device's memory is full; {fewer} inverter.memory=frugal")
     return error

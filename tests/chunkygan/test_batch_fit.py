@@ -256,7 +256,7 @@ def test_a_fault_of_what_is_shared_reaches_every_picture(requests, together):
 
 def test_a_full_device_is_said_with_what_to_do(requests, together, monkeypatch):
     def full(*_: Any) -> Any:
-        raise torch.OutOfMemoryError("out of memory")
+        raise torch.cuda.OutOfMemoryError("out of memory")
 
     monkeypatch.setattr(BatchFit, "training_step", full)
     found = together(requests)
