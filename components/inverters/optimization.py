@@ -51,8 +51,9 @@ class Optimization(Inverter):
         latent_noise_until: share of the steps after which it is gone.
         perceptual, l2: weights of the perceptual distance and of the mean squared difference.
         dispersion: weight of the codes' spread, lambda_reg of Eq. 2 (the paper: 0 or 1).
-        coherence: weight of what chunks disagree by where their masks overlap, in the unit of l2: with 1 beside
-            ``l2: 1`` every chunk has to come near the picture in all of its mask, not only their blend. Not in the paper.
+        coherence: weight of what chunks disagree by where their masks overlap, in the unit of l2: with 1
+            beside ``l2: 1`` every chunk, not only their blend, has to come near the picture in all of its mask. Not
+            in the paper.
         fit_noise: fit the generator's noise maps too; they are saved with the projection.
         noise_regularisation: weight of their self-correlation.
         patience: stop when the mean loss of so many steps is hardly better than that of as many before; null: never.
@@ -105,7 +106,8 @@ class Optimization(Inverter):
             steps=steps, lr=lr, mask_lr=mask_lr, rampup=rampup, rampdown=rampdown, latent_noise=latent_noise,
             latent_noise_until=latent_noise_until, perceptual=perceptual, l2=l2, dispersion=dispersion,
             noise_regularisation=noise_regularisation, fit_noise=fit_noise, masks_join=masks_join,
-            masks_freeze=masks_freeze, mask_every=mask_every, mask_threshold=mask_threshold, mask_guard=mask_guard, mask_keep=mask_keep,
+            masks_freeze=masks_freeze, mask_every=mask_every, mask_threshold=mask_threshold, mask_guard=mask_guard,
+            mask_keep=mask_keep,
             betas=tuple(betas), coarse_size=coarse_size, coarse_until=coarse_until, perceptual_size=perceptual_size,
             coherence=coherence,
         )  # fmt: skip
