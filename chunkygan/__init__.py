@@ -13,7 +13,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _LAZY = {
-    "Editor": "chunkygan.editor",
+    "Editor": "chunkygan.editing.editor",
     "Projection": "chunkygan.projection",
     "invert": "chunkygan.inversion",
     "load_domain": "chunkygan.domain",

@@ -15,7 +15,7 @@ PARTS = ("generator", "perceptual", "identity", "classifier", "parser", "dataset
 """Keys whose components a recipe takes from its domain where it does not set them itself."""
 
 ALIGNMENTS = ("ffhq",)
-"""How `chunkygan.photo_alignment` can cut pictures out of photos."""
+"""How `chunkygan.photos.photo_alignment` can cut pictures out of photos."""
 
 _KEYS = ("title", "resolution", "classes", "directions", "seg_head", "alignment", *PARTS)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chunkygan.build import create
 from chunkygan.domain import LabelClass, load_domain
-from chunkygan.edit_words import domains_of
+from chunkygan.editing.edit_words import domains_of
 from chunkygan.errors import ProjectionError
 from chunkygan.interfaces import SegHead
 from chunkygan.labels import distinct_colours

@@ -26,7 +26,7 @@ from chunkygan.interfaces import FitRequest, Generator, Identity, Inverter, Mask
 from chunkygan.lightning.trainer import of_one_device, trainer_options
 from chunkygan.loading import frozen
 from chunkygan.metrics import measure
-from chunkygan.photo_alignment import PhotoOptions, PlacedPhoto, place_photo
+from chunkygan.photos.photo_alignment import PhotoOptions, PlacedPhoto, place_photo
 from chunkygan.projection import Projection
 from chunkygan.recipe import Recipe
 from chunkygan.shapes import check_shape

@@ -110,7 +110,7 @@ JOBS: dict[str, dict[str, Key]] = {
         "inverter": Key(kind="inverter", default={"name": "optimization"}),
         "perceptual": Key(kind="perceptual"),
         "identity": Key(kind="identity", default=None, nullable=True),
-        "photo": Key(section="chunkygan.photo_alignment:PhotoOptions", default={}),
+        "photo": Key(section="chunkygan.photos.photo_alignment:PhotoOptions", default={}),
         "batch": Key(type=int, default=1),
         "trainer": _TRAINER,
         "output": Key(section="chunkygan.inversion:OutputOptions", default={}),

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from chunkygan.alignment import Alignment
 from chunkygan.coherence import LEAST_OVERLAP, mean_disagreement, overlap
-from chunkygan.component_edits import (
+from chunkygan.drawing import Drawn, drawn_of
+from chunkygan.editing.component_edits import (
     AnyEdit,
     ComponentEdit,
     check_edit,
@@ -23,12 +23,12 @@ from chunkygan.component_edits import (
     edited_styles,
     warning_about,
 )
-from chunkygan.drawing import Drawn, drawn_of
+from chunkygan.editing.mask_painting import painted_segments
+from chunkygan.editing.moves import Move
+from chunkygan.editing.moving_masks import can_move, moved_masks
 from chunkygan.errors import ProjectionError
 from chunkygan.interfaces import Generator, LatentSpace
-from chunkygan.mask_painting import painted_segments
-from chunkygan.moves import Move
-from chunkygan.moving_masks import can_move, moved_masks
+from chunkygan.photos.alignment import Alignment
 from chunkygan.spaces import latent_spaces
 from chunkygan.types import Codes, Noise, Segments, Styles, WeightChanges
 from chunkygan.weight_changes import tuned

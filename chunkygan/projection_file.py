@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from chunkygan.alignment import Alignment, alignment_from
 from chunkygan.build import create
-from chunkygan.component_edits import AnyEdit, ComponentEdit
+from chunkygan.editing.component_edits import AnyEdit, ComponentEdit
+from chunkygan.editing.moves import Move, check_move
 from chunkygan.errors import ImageError, ProjectionError, ShapeError
 from chunkygan.interfaces import Generator
 from chunkygan.loading import frozen
 from chunkygan.masks import check_masks
-from chunkygan.moves import Move, check_move
+from chunkygan.photos.alignment import Alignment, alignment_from
 from chunkygan.projection import Projection
 from chunkygan.shapes import check_shape
 from chunkygan.types import Codes, Segments, WeightChanges

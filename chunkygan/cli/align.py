@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from chunkygan.errors import ChunkyGANError, ImageError
 
 if TYPE_CHECKING:
-    from chunkygan.photo_alignment import PhotoOptions
+    from chunkygan.photos.photo_alignment import PhotoOptions
 
 
 def add_photo_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +64,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from chunkygan.images import list_images
-    from chunkygan.photo_alignment import PhotoOptions
+    from chunkygan.photos.photo_alignment import PhotoOptions
 
     if not 4 <= args.size <= 8192:
         raise ImageError(f"--size must be 4 to 8192 pixels; got {args.size}")
@@ -102,7 +102,7 @@ def _jobs(photos: list[Path], out: Path) -> list[tuple[Path, Path]]:
 def _align(photo: Path, target: Path, options: PhotoOptions, size: int) -> None:
     from chunkygan.files import write_json
     from chunkygan.images import write_image
-    from chunkygan.photo_alignment import place_photo, sidecar
+    from chunkygan.photos.photo_alignment import place_photo, sidecar
 
     if target.exists() and target.samefile(photo):
         raise ImageError(f"{photo}: --out names the photo itself; name another file")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from chunkygan.errors import RecipeError
 
 if TYPE_CHECKING:
-    from chunkygan.bench_cases import Case
+    from chunkygan.bench.cases import Case
 
 CHOICES = {
     "masks": ("face", "small", "soft"),
@@ -51,7 +51,12 @@ def run(args: argparse.Namespace) -> None:
     if args.head:
         return _run_head(args)
 
-    from chunkygan import bench, bench_memory, bench_profile, bench_report, bench_startup, bench_tables
+    from chunkygan.bench import memory as peaks
+    from chunkygan.bench import startup
+    from chunkygan.bench.profile import profile_step
+    from chunkygan.bench.report import report_of
+    from chunkygan.bench.steps import lightning_overhead, measure
+    from chunkygan.bench.tables import as_tables
     from chunkygan.files import write_json
 
     perceptual = {"name": "lpips", "net": args.perceptual, "weights": args.weights}
@@ -60,29 +65,29 @@ def run(args: argparse.Namespace) -> None:
     for case in cases:
         peak = args.peak or (args.standard and case.resolution >= 1024)
         print(f"measuring {case}", file=sys.stderr)
-        results.append(bench.measure(case, perceptual, rounds=_rounds(args, case), peak=peak).row())
+        results.append(measure(case, perceptual, rounds=_rounds(args, case), peak=peak).row())
     for case in {case.resolution: case for case in reversed(cases)}.values():
         print(f"measuring Lightning at {case}", file=sys.stderr)
         steps = 6 if case.resolution >= 1024 else 30
-        overheads.append(bench.lightning_overhead(case, perceptual, steps=steps).row())
+        overheads.append(lightning_overhead(case, perceptual, steps=steps).row())
     tight = [_tightest(args.device)] if args.standard else []
     for case in tight:
         print(f"measuring the memory of {case}", file=sys.stderr)
-    memory = [bench_memory.row(case, perceptual) for case in tight]
+    memory = [peaks.row(case, perceptual) for case in tight]
     profiles = []
     for case in _profiled(args, cases):
-        shares = bench_profile.profile_step(case, perceptual)
+        shares = profile_step(case, perceptual)
         print(f"{case}\n{shares.as_text()}\n")
         profiles.append({"case": str(case), "parts": shares.parts, "operators": shares.operators})
-    start_up = [row.row() for row in bench_startup.measure(rounds=3)] if args.start_up or args.standard else []
-    report = bench_report.report_of(results, overheads, memory, start_up, profiles)
-    print(bench_tables.as_tables(report))
+    start_up = [row.row() for row in startup.measure(rounds=3)] if args.start_up or args.standard else []
+    report = report_of(results, overheads, memory, start_up, profiles)
+    print(as_tables(report))
     for file in [write_json(Path(args.out), report), *_kept(args, report)]:
         print(f"wrote {file}")
 
 
 def _run_head(args: argparse.Namespace) -> None:
-    from chunkygan.bench_head import as_table, measure_head
+    from chunkygan.bench.head import as_table, measure_head
     from chunkygan.files import write_json
 
     results = []
@@ -107,7 +112,7 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _cases(args: argparse.Namespace) -> list[Case]:
-    from chunkygan.bench_cases import Case, standard
+    from chunkygan.bench.cases import Case, standard
 
     if args.standard:
         return standard(args.device)
@@ -121,7 +126,7 @@ def _cases(args: argparse.Namespace) -> list[Case]:
 
 def _tightest(device: str) -> Case:
     """The case that has to fit in little memory."""
-    from chunkygan.bench_cases import Case
+    from chunkygan.bench.cases import Case
 
     return Case(1024, 12, device=device, memory="frugal")
 
@@ -139,6 +144,6 @@ def _rounds(args: argparse.Namespace, case: Case) -> int:
 
 
 def _kept(args: argparse.Namespace, report: dict[str, Any]) -> list[Path]:
-    from chunkygan.bench_report import keep
+    from chunkygan.bench.report import keep
 
     return keep(Path(args.history), report) if args.history else []

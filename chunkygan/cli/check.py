@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _check_annotations(folder: Path) -> None:
-    from chunkygan.annotations import check_annotations
+    from chunkygan.annotating.folder import check_annotations
 
     found = check_annotations(folder)
     for finding in found:

@@ -28,7 +28,7 @@ from chunkygan.errors import ChunkyGANError, ProjectionError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from chunkygan.edit_words import EditWords
+    from chunkygan.editing.edit_words import EditWords
     from chunkygan.interfaces import Blender, Generator
     from chunkygan.projection import Projection
 
@@ -115,7 +115,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _edits(in_order: list[tuple[str, Any]]) -> list[tuple[str, list[EditWords]]]:
     """(edit, sweep or grid, its words), each with the chunks and rows that were said after it."""
-    from chunkygan.edit_words import EditWords, parse_edit, parse_rows
+    from chunkygan.editing.edit_words import EditWords, parse_edit, parse_rows
 
     found: list[tuple[str, list[EditWords]]] = []
     for option, value in in_order:
@@ -146,7 +146,7 @@ def _edits(in_order: list[tuple[str, Any]]) -> list[tuple[str, list[EditWords]]]
 
 
 def _check_present(words: list[tuple[str, list[EditWords]]], folders: list[str], projections: int) -> None:
-    from chunkygan.flow_words import is_flow
+    from chunkygan.editing.flow_words import is_flow
 
     if projections > 1:
         raise ProjectionError(f"--present is of one picture; there are {projections} projections")
@@ -189,10 +189,10 @@ def _edit(
     from chunkygan.cli import edit_masks
     from chunkygan.cli.edit_cohere import cohered, measured
     from chunkygan.cli.edit_repaint import refined, repainted, write_labels
-    from chunkygan.edit_words import direction_file
+    from chunkygan.editing.edit_words import direction_file
     from chunkygan.files import write_json
     from chunkygan.images import write_image
-    from chunkygan.pasting import edited_chunks, seams
+    from chunkygan.photos.pasting import edited_chunks, seams
     from chunkygan.pictures import grid, progress_gif
     from chunkygan.projection_file import load_projection
 
@@ -226,7 +226,7 @@ def _edit(
             shown = [to_pil(frame) for frame in frames]
             progress_gif(shown, folder / "sweep.gif")
             if args.video:
-                from chunkygan.video import write_video
+                from chunkygan.editing.video import write_video
 
                 write_video(shown + shown[-2::-1], folder / "sweep.mp4")
     if args.fill:
@@ -259,7 +259,7 @@ def _paste(projection: Projection, source: Path, target: Path, blender: Blender 
     import numpy as np
 
     from chunkygan.images import open_image, write_image
-    from chunkygan.photo_pasting import like_photo, photo_with
+    from chunkygan.photos.photo_pasting import like_photo, photo_with
 
     photo = open_image(source)
     picture, kept = like_photo(photo, np.array(photo_with(projection, photo, blender)))
@@ -268,7 +268,7 @@ def _paste(projection: Projection, source: Path, target: Path, blender: Blender 
 
 
 def _picture(projection: Projection, blender: Blender | None) -> Tensor:
-    from chunkygan.pasting import pasted
+    from chunkygan.photos.pasting import pasted
 
     return projection.render() if blender is None else pasted(projection, blender)
 
@@ -282,8 +282,8 @@ def _with(
         before: how many of its edits count for what attributes the picture has now, where `--present` tells those that
             it had; None: all.
     """
-    from chunkygan.edit_words import find_direction
-    from chunkygan.flow_words import after_edits
+    from chunkygan.editing.edit_words import find_direction
+    from chunkygan.editing.flow_words import after_edits
 
     direction, rows, geometric = find_direction(
         words.name, projection.generator, args.directions, digest=projection.generator_sha256,
@@ -330,7 +330,7 @@ def _swept(
 def _filled(projection: Projection, mask: Path) -> Projection:
     from chunkygan.build import create
     from chunkygan.cli.progress import Progress
-    from chunkygan.hole_filling import fill_hole
+    from chunkygan.editing.hole_filling import fill_hole
     from chunkygan.images import read_image
 
     spec = projection.recipe.get("perceptual")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from chunkygan.errors import ProjectionError
 
 if TYPE_CHECKING:
-    from chunkygan.edit_words import EditWords
+    from chunkygan.editing.edit_words import EditWords
     from chunkygan.projection import Projection
 
 
@@ -15,13 +15,13 @@ def cohered(projection: Projection, words: EditWords) -> Projection:
     """The projection with an edit more, which lets chunks agree again; how far it came is told.
 
     Raises:
-        ProjectionError: as `chunkygan.cohering.cohere`, or the recipe names no perceptual network.
+        ProjectionError: as `chunkygan.editing.cohering.cohere`, or the recipe names no perceptual network.
     """
     from dataclasses import replace
 
     from chunkygan.build import create
     from chunkygan.cli.progress import Progress
-    from chunkygan.cohering import COHERING, cohere
+    from chunkygan.editing.cohering import COHERING, cohere
 
     spec = projection.recipe.get("perceptual")
     if not spec:

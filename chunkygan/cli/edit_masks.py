@@ -46,10 +46,10 @@ def written(projection: Projection, path: str) -> None:
     """Writes the masks; their names, colours and areas go to stdout.
 
     Raises:
-        ImageError, ProjectionError: as `chunkygan.mask_files.write_masks`.
+        ImageError, ProjectionError: as `chunkygan.editing.mask_files.write_masks`.
     """
-    from chunkygan.mask_files import write_masks
-    from chunkygan.mask_painting import layers_of
+    from chunkygan.editing.mask_files import write_masks
+    from chunkygan.editing.mask_painting import layers_of
 
     classes = write_masks(projection, path)
     for layer, mask in zip(classes, layers_of(projection.edited_segments)):
@@ -61,18 +61,18 @@ def masked(projection: Projection, args: argparse.Namespace) -> Projection:
     """The projection with the masks that the options ask for, and its codes fitted on where they ask for that.
 
     Raises:
-        ImageError, ShapeError: as `chunkygan.mask_files.read_masks`.
+        ImageError, ShapeError: as `chunkygan.editing.mask_files.read_masks`.
         ProjectionError: to fit on, the recipe names no perceptual network.
     """
     if args.paint_masks:
-        from chunkygan.mask_files import read_masks
+        from chunkygan.editing.mask_files import read_masks
 
         painted = read_masks(projection, Path(args.paint_masks), feather=args.feather)
         projection = _told(projection, projection.with_masks(painted), "painted")
     if args.fitted_masks:
         projection = projection.with_masks(None)
     if args.refine_masks:
-        from chunkygan.mask_refining import refine_masks
+        from chunkygan.editing.mask_refining import refine_masks
 
         projection = _told(projection, refine_masks(projection), "refined")
     return projection if args.refit is None else _refitted(projection, args.refit)
@@ -87,7 +87,7 @@ def _told(before: Projection, after: Projection, what: str) -> Projection:
 def _refitted(projection: Projection, steps: int) -> Projection:
     from chunkygan.build import create
     from chunkygan.cli.progress import Progress
-    from chunkygan.refitting import refit
+    from chunkygan.editing.refitting import refit
 
     spec: Any = projection.recipe.get("perceptual")
     if not spec:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from chunkygan.edit_words import EditWords
+    from chunkygan.editing.edit_words import EditWords
     from chunkygan.interfaces import SegHead
     from chunkygan.projection import Projection
 
@@ -46,13 +46,13 @@ def repainted(projection: Projection, words: EditWords, args: argparse.Namespace
 
     Raises:
         ImageError: the painted picture cannot be used.
-        ProjectionError, ShapeError, ComponentError: as `chunkygan.repainting.repaint`.
+        ProjectionError, ShapeError, ComponentError: as `chunkygan.editing.repainting.repaint`.
     """
     from chunkygan.cli.progress import Progress
-    from chunkygan.editing_vectors import write_vectors
+    from chunkygan.editing.editing_vectors import write_vectors
+    from chunkygan.editing.repainting import repaint
     from chunkygan.head_choice import head_for
     from chunkygan.lightning.repainting import RepaintSettings
-    from chunkygan.repainting import repaint
 
     file, head = Path(words.name), head_for(projection, args.head)
     labels = _read_labels(file, projection, head)
@@ -84,13 +84,13 @@ def refined(projection: Projection, words: EditWords, args: argparse.Namespace, 
         file: the direction's, whose classes are the ones that matter; None: all do.
 
     Raises:
-        ProjectionError, ShapeError, ComponentError: as `chunkygan.repainting.refine`.
+        ProjectionError, ShapeError, ComponentError: as `chunkygan.editing.repainting.refine`.
     """
     from dataclasses import replace
 
     from chunkygan.cli.progress import Progress
+    from chunkygan.editing.repainting import REFINING, refine
     from chunkygan.head_choice import head_for
-    from chunkygan.repainting import REFINING, refine
 
     head, classes = head_for(projection, args.head), _classes(file, words)
     with Progress("refine") as shown, warnings.catch_warnings(record=True) as caught:
@@ -104,7 +104,7 @@ def refined(projection: Projection, words: EditWords, args: argparse.Namespace, 
 
 
 def _read_labels(file: Path, projection: Projection, head: SegHead) -> Tensor:
-    from chunkygan.annotation_labels import read_labels
+    from chunkygan.annotating.labels import read_labels
     from chunkygan.head_choice import painted_classes
 
     labels, problems = read_labels(file, painted_classes(projection, head))
@@ -127,8 +127,8 @@ def _networks(projection: Projection) -> dict[str, Any]:
 
 def _classes(file: Path | None, words: EditWords) -> tuple[str, ...] | None:
     """Those that a repainting was about, where its file says so."""
-    from chunkygan.directions_file import is_own
-    from chunkygan.editing_vectors import read_vectors
+    from chunkygan.editing.directions_file import is_own
+    from chunkygan.editing.editing_vectors import read_vectors
     from chunkygan.tensor_files import read_safetensors
 
     if file is None or file.suffix != ".safetensors" or not is_own(read_safetensors(file)[0]):

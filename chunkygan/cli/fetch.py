@@ -28,7 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from chunkygan import fetching
+    from chunkygan.fetching import download
 
     if args.list:
         _list(args.names)
@@ -37,38 +37,38 @@ def run(args: argparse.Namespace) -> None:
         raise WeightsError("name weights or a domain; `chunkygan fetch --list` shows what there is")
     from pathlib import Path
 
-    folder = Path(args.to).expanduser() if args.to else fetching.fetch_folder()
-    entries = fetching.wanted(args.names)
+    folder = Path(args.to).expanduser() if args.to else download.fetch_folder()
+    entries = download.wanted(args.names)
     if not entries:
         print("nothing to fetch: all of it ships")
     for entry in entries:
-        here = fetching.present(entry) if not args.to else None
+        here = download.present(entry) if not args.to else None
         print(f"{entry.name}: {entry.what}\n  licence: {entry.licence}\n  page: {entry.page}", file=sys.stderr)
         with _Bar(entry.file) as bar:
-            path = fetching.fetch(entry, here.parent if here else folder, listener=bar, timeout=args.timeout)
+            path = download.fetch(entry, here.parent if here else folder, listener=bar, timeout=args.timeout)
         known = "" if entry.sha256 else f"; its sum was not known and is recorded in {path.name}.sha256"
         print(f"{entry.name}: {path}{known}")
 
 
 def _list(names: list[str]) -> None:
-    from chunkygan import fetching
     from chunkygan.domain import domain_names, load_domain
+    from chunkygan.fetching import download
     from chunkygan.weights import manifest
 
-    for entry in fetching.wanted(names) if names else [e for e in manifest().values() if e.url]:
+    for entry in download.wanted(names) if names else [e for e in manifest().values() if e.url]:
         _show(entry)
     if not names:
         print("domains:")
         for name in domain_names():
-            parts = [part for part in fetching.weights_of(load_domain(name)) if manifest()[part].url]
+            parts = [part for part in download.weights_of(load_domain(name)) if manifest()[part].url]
             print(f"  {name}: {', '.join(parts) or 'ships'}")
 
 
 def _show(entry: Weights) -> None:
-    from chunkygan import fetching
+    from chunkygan.fetching import download
 
-    name, facts = fetching.as_row(entry)
-    here = fetching.present(entry)
+    name, facts = download.as_row(entry)
+    here = download.present(entry)
     print(f"{name}: {facts['what']}; {f'here: {here}' if here else 'not here'}")
     print(f"  {facts['size']}; {facts['sum']}\n  licence: {facts['licence']}\n  {facts['page']}")
 

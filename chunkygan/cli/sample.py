@@ -82,8 +82,8 @@ def _picture(dataset: Any, index: int) -> Any:
 
 
 def _annotate(args: argparse.Namespace) -> None:
-    from chunkygan.annotation_labels import read_classes
-    from chunkygan.annotations import write_annotations
+    from chunkygan.annotating.folder import write_annotations
+    from chunkygan.annotating.labels import read_classes
     from chunkygan.domain import load_domain
     from chunkygan.loading import load_generator
 

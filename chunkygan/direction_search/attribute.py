@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from chunkygan.direction import Direction
 from chunkygan.direction_search.response import Responder
+from chunkygan.editing.direction import Direction
 
 REACH = (-1.0, -0.5, 0.0, 0.5, 1.0)
 """Strengths at which a slope is measured."""

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from chunkygan import registry
 from chunkygan.build import create
-from chunkygan.direction import sounds_geometric
 from chunkygan.direction_search.attribute import Measured, best_rows, measured, row_ranges
 from chunkygan.direction_search.linear import conditioned, decoupled, separating
 from chunkygan.direction_search.response import Responder, responder
 from chunkygan.direction_search.results import strips, write_channels, write_tables, write_unsupervised
-from chunkygan.directions_file import write_directions
+from chunkygan.editing.direction import sounds_geometric
+from chunkygan.editing.directions_file import write_directions
 from chunkygan.errors import RecipeError
 from chunkygan.images import write_image
 from chunkygan.interfaces import Generator

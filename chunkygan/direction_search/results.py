@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from chunkygan.direction import Direction
 from chunkygan.direction_search.attribute import Measured, on_rows
 from chunkygan.direction_search.linear import closed_form, principal
 from chunkygan.direction_search.response import Responder, most_specific
-from chunkygan.directions_file import write_directions
+from chunkygan.editing.direction import Direction
+from chunkygan.editing.directions_file import write_directions
 from chunkygan.files import atomic_write, write_json
 from chunkygan.interfaces import Generator
 from chunkygan.pictures import grid

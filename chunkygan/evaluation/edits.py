@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from chunkygan.edit_words import find_direction
+from chunkygan.editing.edit_words import find_direction
 from chunkygan.errors import ChunkyGANError, RecipeError
 from chunkygan.interfaces import Classifier, Generator
 from chunkygan.projection import Projection

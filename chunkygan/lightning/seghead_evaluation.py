@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from chunkygan.annotation_table import Result, as_plot, as_table
+from chunkygan.annotating.table import Result, as_plot, as_table
 from chunkygan.build import create
 from chunkygan.errors import RecipeError
 from chunkygan.files import atomic_write

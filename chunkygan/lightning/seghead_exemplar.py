@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from chunkygan import signatures
-from chunkygan.annotation_labels import read_classes, read_labels
+from chunkygan.annotating.labels import read_classes, read_labels
 from chunkygan.build import create
 from chunkygan.domain import LabelClass
 from chunkygan.errors import ImageError, RecipeError

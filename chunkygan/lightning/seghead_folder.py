@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chunkygan.annotations import Annotations, read_annotations
-from chunkygan.annotations_peers import mapped_latents
+from chunkygan.annotating.folder import Annotations, read_annotations
+from chunkygan.annotating.peers import mapped_latents
 from chunkygan.errors import RecipeError
 from chunkygan.interfaces import Generator
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from chunkygan.editing.moves import Move, channel_direction, check_move, moved_code
 from chunkygan.interfaces import Edit, LatentSpace
-from chunkygan.moves import Move, channel_direction, check_move, moved_code
 
 
 class Linear(Edit):

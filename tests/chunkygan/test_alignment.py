@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from chunkygan.alignment import Alignment, align, alignment_from, alignment_of, centred
 from chunkygan.errors import ImageError
-from chunkygan.photo_pasting import like_photo, paste_back
+from chunkygan.photos.alignment import Alignment, align, alignment_from, alignment_of, centred
+from chunkygan.photos.photo_pasting import like_photo, paste_back
 
 
 @pytest.mark.parametrize("case", ["inside", "pad", "shrink"])

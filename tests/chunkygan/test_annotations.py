@@ -5,9 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from chunkygan.annotation_labels import UNLABELLED, read_classes
-from chunkygan.annotations import check_annotations, read_annotations, write_annotations
-from chunkygan.annotations_peers import mapped_latents
+from chunkygan.annotating.folder import check_annotations, read_annotations, write_annotations
+from chunkygan.annotating.labels import UNLABELLED, read_classes
+from chunkygan.annotating.peers import mapped_latents
 from chunkygan.build import create
 from chunkygan.cli.main import main
 from chunkygan.domain import LabelClass

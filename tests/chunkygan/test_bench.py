@@ -12,8 +12,10 @@ from xml.etree import ElementTree
 import pytest
 import torch
 
-from chunkygan import bench, bench_memory, bench_plot, bench_profile, bench_report, bench_startup, bench_tables
-from chunkygan.bench_cases import FACE, Bench, Case, bench_of, chunk_fit, masks_of, our_step, plain_step, standard
+from chunkygan.bench import memory as peaks
+from chunkygan.bench import plot, profile, startup, steps, tables
+from chunkygan.bench import report as reports
+from chunkygan.bench.cases import FACE, Bench, Case, bench_of, chunk_fit, masks_of, our_step, plain_step, standard
 from chunkygan.errors import ChunkyGANError, RecipeError
 from chunkygan.memory import step_bytes
 
@@ -30,8 +32,8 @@ def small(tiny: Any, pixels: Any) -> Bench:
 @pytest.fixture
 def quick(small: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every case is measured with the tiny generator."""
-    monkeypatch.setattr(bench, "bench_of", lambda *_: small)
-    monkeypatch.setattr(bench_profile, "bench_of", lambda *_: small)
+    monkeypatch.setattr(steps, "bench_of", lambda *_: small)
+    monkeypatch.setattr(profile, "bench_of", lambda *_: small)
 
 
 @pytest.mark.parametrize("masks", ["face", "small", "soft"])
@@ -87,20 +89,20 @@ def test_the_standard_cases_hold_the_targets() -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_a_row_holds_seconds_and_ratios() -> None:
-    row = bench.measure(CASE, {}, rounds=1, peak=False).row()
+    row = steps.measure(CASE, {}, rounds=1, peak=False).row()
     assert row["to_plain"] == row["ours"] / row["plain"] and row["to_global"] == row["ours"] / row["ours_global"]
     assert (row["plain_chunks"], row["ours_memory"]) == (4, None)
 
 
 @pytest.mark.usefixtures("quick")
 def test_where_memory_is_short_the_plain_way_draws_one_and_two_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench.memory, "free_bytes", lambda _: 1000)
-    assert bench.measure(CASE, {}, rounds=1, peak=False).plain_chunks == 2
+    monkeypatch.setattr(steps.memory, "free_bytes", lambda _: 1000)
+    assert steps.measure(CASE, {}, rounds=1, peak=False).plain_chunks == 2
 
 
 @pytest.mark.usefixtures("quick")
 def test_lightning_adds_something_to_a_step() -> None:
-    overhead = bench.lightning_overhead(CASE, {}, steps=4)
+    overhead = steps.lightning_overhead(CASE, {}, steps=4)
     assert overhead.added > 0 and overhead.row()["share"] == overhead.added / overhead.step
 
 
@@ -109,20 +111,20 @@ SIZE = 200 * 2**20
 
 def test_a_peak_is_what_was_taken_even_below_an_earlier_one() -> None:
     torch.ones(SIZE // 2, dtype=torch.float32)  # higher, and gone
-    peak = bench_memory.peak_of(lambda: torch.ones(SIZE, dtype=torch.uint8))
+    peak = peaks.peak_of(lambda: torch.ones(SIZE, dtype=torch.uint8))
     assert peak.added == pytest.approx(SIZE, rel=0.05)
     assert peak.process is not None and peak.process > SIZE
 
 
 def test_peaks_of_one_after_the_other_are_not_added() -> None:
-    peak = bench_memory.peak_of(lambda: [torch.ones(SIZE // 4).sum() for _ in range(3)])
+    peak = peaks.peak_of(lambda: [torch.ones(SIZE // 4).sum() for _ in range(3)])
     assert peak.added == pytest.approx(SIZE, rel=0.05)
 
 
 def test_a_process_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench_memory, "sys", SimpleNamespace(executable=shutil.which("false")))
+    monkeypatch.setattr(peaks, "sys", SimpleNamespace(executable=shutil.which("false")))
     with pytest.raises(ChunkyGANError, match="memory of ours, 1024 px, 12 face, w_plus, cpu frugal, failed: it ended"):
-        bench_memory.peak_of_steps("ours", Case(1024, 12, memory="frugal"), {})
+        peaks.peak_of_steps("ours", Case(1024, 12, memory="frugal"), {})
 
 
 @pytest.mark.slow
@@ -135,15 +137,15 @@ def test_steps_in_a_process_of_their_own_take_what_is_foreseen() -> None:
         made = bench_of(case, perceptual)
         fit = chunk_fit(case, made)
         need = step_bytes(made.generator, fit.cover(fit.segments()), perceptual=made.perceptual)
-        taken[mode] = bench_memory.peak_of_steps("ours", case, perceptual).added or 0
+        taken[mode] = peaks.peak_of_steps("ours", case, perceptual).added or 0
         assert 0.5 < taken[mode] / getattr(need, mode) < 2
     assert taken["frugal"] < taken["joint"]
 
 
 @pytest.mark.usefixtures("quick")
 def test_a_profile_has_every_part_and_sums_to_one() -> None:
-    shares = bench_profile.profile_step(CASE, {}, operators=3)
-    assert set(shares.parts) == {*bench_profile.GROUPS, bench_profile.REST}
+    shares = profile.profile_step(CASE, {}, operators=3)
+    assert set(shares.parts) == {*profile.GROUPS, profile.REST}
     assert sum(shares.parts.values()) == pytest.approx(1) and sum(shares.operators.values()) == pytest.approx(1)
     assert min(shares.parts.values()) > 0
     assert len(shares.operators) == 4 and "others" in shares.operators
@@ -161,12 +163,12 @@ def test_a_profiled_backward_pass_counts_to_its_part() -> None:
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
         losses = [forward(part, weight) for part, weight in zip(("perceptual", "generator"), weights)]
         sum(losses).backward()  # type: ignore[union-attr]
-    shares = bench_profile.shares_of(list(profiler.events()))
+    shares = profile.shares_of(list(profiler.events()))
     products = [e for e in profiler.events() if e.name == "aten::mm"]
     assert len(products) == 6  # two forward, two backward of each
-    backward = [e for e in products if bench_profile._part_around(e) is None]
-    origins = {e.sequence_nr: p for e in profiler.events() if (p := bench_profile._part_around(e))}
-    assert sorted(map(str, (bench_profile._origin(e, origins) for e in backward))) == [
+    backward = [e for e in products if profile._part_around(e) is None]
+    origins = {e.sequence_nr: p for e in profiler.events() if (p := profile._part_around(e))}
+    assert sorted(map(str, (profile._origin(e, origins) for e in backward))) == [
         "generator", "generator", "perceptual", "perceptual",
     ]  # fmt: skip
     assert shares.parts["generator"] > 0 and shares.parts["perceptual"] > 0 and shares.parts["optimiser"] == 0
@@ -180,9 +182,9 @@ import time:       200 |       6200 | chunkygan.cli.main
 
 
 def test_import_times_are_read_and_added_up_by_package() -> None:
-    times = bench_startup.parsed(IMPORTED)
+    times = startup.parsed(IMPORTED)
     assert times == [("torch._C", 0.001), ("torch", 0.005), ("chunkygan.cli.main", 0.0002)]
-    assert bench_startup.costliest(times) == {"torch": 0.006, "chunkygan": 0.0002}
+    assert startup.costliest(times) == {"torch": 0.006, "chunkygan": 0.0002}
 
 
 @pytest.fixture
@@ -198,14 +200,14 @@ def report() -> dict[str, Any]:
     start = {"what": "chunkygan list", "seconds": 0.2, "own": 0.15, "imports": {"yaml": 0.03, "re": 0.001}}
     profiled = {"case": "128 px", "parts": {"generator": 0.8, "rest": 0.2}, "operators": {"aten::mm": 1.0}}
     return {
-        **bench_report.report_of([row, small], [light], [memory], [start], [profiled]),
+        **reports.report_of([row, small], [light], [memory], [start], [profiled]),
         "machine": {"processor": "Some(R) CPU @ 2.00GHz", "cores": "2"},
         "date": "2030-01-02",
     }
 
 
 def test_tables_tell_what_a_report_holds(report: dict[str, Any]) -> None:
-    text = bench_tables.as_tables(report)
+    text = tables.as_tables(report)
     assert "| 1024 | 8 | face | w_plus | joint | 32-true | 10.000 | 0.25 * | 1.25 | 1024 |  | 2048 |" in text
     assert "| 128 | 8 | face | w_plus | joint | 32-true | 10.000 | 0.50 | 1.25 | 1024 | 0.50 | 2048 |" in text
     assert "| 128 | 8 | face | 0.100 | 2.00 ms | 2.0% |" in text and "follows from those of one and two" in text
@@ -214,9 +216,9 @@ def test_tables_tell_what_a_report_holds(report: dict[str, Any]) -> None:
 
 
 def test_a_folder_keeps_one_report_a_machine_and_day(tmp_path: Path, report: dict[str, Any]) -> None:
-    bench_report.keep(tmp_path, report)
-    bench_report.keep(tmp_path, report)
-    bench_report.keep(tmp_path, {**report, "date": "2029-12-31", "results": []})
+    reports.keep(tmp_path, report)
+    reports.keep(tmp_path, report)
+    reports.keep(tmp_path, {**report, "date": "2029-12-31", "results": []})
     names = sorted(file.name for file in tmp_path.iterdir())
     stem = "some-2.00ghz-2-cores"
     assert names == [
@@ -231,15 +233,15 @@ def test_a_folder_keeps_one_report_a_machine_and_day(tmp_path: Path, report: dic
 def test_another_file_in_the_folder_is_told(tmp_path: Path, report: dict[str, Any]) -> None:
     (tmp_path / "notes.json").write_text("[1]")
     with pytest.raises(ChunkyGANError, match="notes.json: is no report"):
-        bench_report.keep(tmp_path, report)
+        reports.keep(tmp_path, report)
 
 
 def test_the_plot_is_a_picture_with_a_line_a_case(report: dict[str, Any]) -> None:
-    root = ElementTree.fromstring(bench_plot.plot(report["results"], "a <machine>"))
+    root = ElementTree.fromstring(plot.plot(report["results"], "a <machine>"))
     words = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
     assert {"a <machine>", "1024 px, 8 face, w_plus", "128 px, 8 face, w_plus", "0.25", "1.25"} <= set(words)
     rectangles = [element.attrib for element in root.iter("{http://www.w3.org/2000/svg}rect")]
-    bars = [float(rect["width"]) for rect in rectangles if rect["fill"] == bench_plot.COLOURS["to_plain"]]
+    bars = [float(rect["width"]) for rect in rectangles if rect["fill"] == plot.COLOURS["to_plain"]]
     assert bars[1] == pytest.approx(2 * bars[0], rel=0.01)
 
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from chunkygan import bench_head
+from chunkygan.bench import head as bench_head
 
 
 def test_the_yardstick_says_the_same_whole_and_in_bands():

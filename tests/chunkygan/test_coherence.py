@@ -7,9 +7,9 @@ import torch
 
 import chunkygan
 from chunkygan.coherence import disagreement, mean_disagreement, overlap
-from chunkygan.cohering import NAME, cohere
 from chunkygan.compositing import blend, effective_masks
 from chunkygan.drawing import composite_of, drawn_of
+from chunkygan.editing.cohering import NAME, cohere
 from chunkygan.errors import ProjectionError, ShapeError
 from chunkygan.lightning.cohering import CohereSettings, band
 from chunkygan.objective import incoherence

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 from chunkygan.build import create
-from chunkygan.direction import Direction
 from chunkygan.direction_search.attribute import best_rows, measured, on_rows, row_ranges
 from chunkygan.direction_search.job import train, true_responses
 from chunkygan.direction_search.linear import closed_form, conditioned, decoupled, principal, separating
 from chunkygan.direction_search.response import Responder, most_specific, responder
-from chunkygan.directions import read_directions
-from chunkygan.directions_file import write_directions
 from chunkygan.domain import load_domain
-from chunkygan.edit_words import find_direction
+from chunkygan.editing.direction import Direction
+from chunkygan.editing.directions import read_directions
+from chunkygan.editing.directions_file import write_directions
+from chunkygan.editing.edit_words import find_direction
 from chunkygan.errors import ProjectionError, RecipeError, WeightsError
 from chunkygan.generator_file import write_generator
 from chunkygan.loading import load_generator

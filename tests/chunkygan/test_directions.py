@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from chunkygan.directions import CHUNKMOGRIFY_ROWS, read_direction, read_directions
+from chunkygan.editing.directions import CHUNKMOGRIFY_ROWS, read_direction, read_directions
 from chunkygan.errors import ShapeError, WeightsError
 
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from chunkygan.editor import Editor
+from chunkygan.editing.editor import Editor
 from chunkygan.errors import ProjectionError
 
 

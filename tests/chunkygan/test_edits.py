@@ -13,8 +13,8 @@ from chunkygan.components.edits.linear import Linear
 from chunkygan.components.latent_spaces.s import S
 from chunkygan.components.latent_spaces.w import W
 from chunkygan.components.latent_spaces.w_plus import WPlus
+from chunkygan.editing.moves import PLAUSIBLE, Move, channel_direction, standard_deviations
 from chunkygan.errors import ProjectionError, ShapeError
-from chunkygan.moves import PLAUSIBLE, Move, channel_direction, standard_deviations
 from chunkygan.projection import Projection
 from chunkygan.types import Codes
 

@@ -7,7 +7,7 @@ from chunkygan._torchvision import ensure_importable
 
 ensure_importable()
 
-from chunkygan.annotations import write_annotations  # noqa: E402
+from chunkygan.annotating.folder import write_annotations  # noqa: E402
 from chunkygan.correspondence import guided, unit_features, vote  # noqa: E402
 from chunkygan.domain import LabelClass  # noqa: E402
 from chunkygan.errors import ImageError, RecipeError  # noqa: E402

@@ -15,9 +15,10 @@ from socketserver import TCPServer
 
 import pytest
 
-from chunkygan import fetching, weights
+from chunkygan import weights
 from chunkygan.cli.main import main
 from chunkygan.errors import WeightsError
+from chunkygan.fetching import download
 from chunkygan.weights import Weights
 
 CONTENT = random.Random(0).randbytes(1_024_000)
@@ -106,7 +107,7 @@ def entry(server: Server) -> Weights:
 @pytest.fixture
 def get(tmp_path: Path) -> Callable[..., Path]:
     def run(entry: Weights, **options: object) -> Path:
-        return fetching.fetch(entry, tmp_path / "to", pause=lambda seconds: None, **options)  # type: ignore[arg-type]
+        return download.fetch(entry, tmp_path / "to", pause=lambda seconds: None, **options)  # type: ignore[arg-type]
 
     return run
 
@@ -379,7 +380,7 @@ def test_two_at_once_do_not_mix(server: Server, entry: Weights, get: Callable[..
 def test_a_folder_that_cannot_be_made_is_told(entry: Weights, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(WeightsError, match="cannot be written.*--to"):
-        fetching.fetch(entry, tmp_path / "file" / "deeper")
+        download.fetch(entry, tmp_path / "file" / "deeper")
 
 
 def test_a_full_disk_is_foreseen(
@@ -395,9 +396,9 @@ def test_a_full_disk_is_foreseen(
 
 
 def test_domains_mean_all_their_weights() -> None:
-    found = [entry.name for entry in fetching.wanted(["ffhq_1024", "ffhq_1024", "lpips_vgg16"])]
+    found = [entry.name for entry in download.wanted(["ffhq_1024", "ffhq_1024", "lpips_vgg16"])]
     assert {"stylegan2_ffhq_1024", "lpips_vgg16"} <= set(found) and len(found) == len(set(found))
-    assert fetching.wanted(["procfaces_128"]) == []
+    assert download.wanted(["procfaces_128"]) == []
 
 
 def test_every_entry_that_is_fetched_says_what_it_is() -> None:
@@ -410,7 +411,7 @@ def test_every_entry_that_is_fetched_says_what_it_is() -> None:
 
 @pytest.fixture
 def command(server: Server, entry: Weights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
-    for module in (weights, fetching):
+    for module in (weights, download):
         monkeypatch.setattr(module, "manifest", lambda: {"net": replace(entry, sha256=None)})
     monkeypatch.setenv("CHUNKYGAN_CHECKPOINTS", str(tmp_path / "to"))
     server.answers["/net.pth"] = lambda handler, number: handler.serve()
@@ -453,5 +454,5 @@ def test_waits_grow_between_failures(server: Server, entry: Weights, tmp_path: P
     server.answers["/net.pth"] = lambda handler, number: handler.begin(503, Content_Length=0)
     began = time.monotonic()
     with pytest.raises(WeightsError):
-        fetching.fetch(entry, tmp_path, pause=waited.append)
+        download.fetch(entry, tmp_path, pause=waited.append)
     assert waited == sorted(waited) and len(waited) == 4 and time.monotonic() > began

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chunkygan.components.seg_heads.datasetgan_mlp import DatasetGanMlp
-from chunkygan.edit_words import domains_of
+from chunkygan.editing.edit_words import domains_of
 from chunkygan.errors import ProjectionError
 from chunkygan.head_choice import head_for, painted_classes
 from chunkygan.labels import distinct_colours

@@ -5,9 +5,9 @@ import torch
 
 from chunkygan.components.inverters.optimization import Optimization
 from chunkygan.components.latent_spaces.w_plus import WPlus
+from chunkygan.editing.hole_filling import fill_hole
+from chunkygan.editing.moves import channel_direction
 from chunkygan.errors import ProjectionError, ShapeError
-from chunkygan.hole_filling import fill_hole
-from chunkygan.moves import channel_direction
 from chunkygan.projection import Projection
 from chunkygan.types import Codes, Segments
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chunkygan.errors import ImageError
-from chunkygan.landmarks import as_face, chosen_face, read_landmarks
+from chunkygan.photos.landmarks import as_face, chosen_face, read_landmarks
 from chunkygan.types import Face
 
 FIVE = [[40.0, 40.0], [80.0, 40.5], [60.0, 60.0], [45.0, 80.0], [75.0, 80.0]]

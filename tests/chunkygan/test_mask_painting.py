@@ -9,9 +9,9 @@ from PIL import Image
 
 from chunkygan.components.latent_spaces.w_plus import WPlus
 from chunkygan.compositing import blend
+from chunkygan.editing.mask_files import read_masks, write_masks
+from chunkygan.editing.mask_painting import labels_of_chunks, layers_of, repainted_labels, repainted_softly
 from chunkygan.errors import ImageError, ProjectionError, ShapeError
-from chunkygan.mask_files import read_masks, write_masks
-from chunkygan.mask_painting import labels_of_chunks, layers_of, repainted_labels, repainted_softly
 from chunkygan.masks import check_masks
 from chunkygan.projection import Projection
 from chunkygan.projection_file import load_projection

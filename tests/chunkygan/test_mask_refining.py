@@ -5,8 +5,8 @@ import torch
 
 from chunkygan.components.latent_spaces.w_plus import WPlus
 from chunkygan.compositing import blend
+from chunkygan.editing.mask_refining import _slope, refine_masks, refined_masks
 from chunkygan.errors import ShapeError
-from chunkygan.mask_refining import _slope, refine_masks, refined_masks
 from chunkygan.masks import check_masks, feather
 from chunkygan.projection import Projection
 from chunkygan.types import Codes, Segments

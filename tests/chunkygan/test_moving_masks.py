@@ -8,12 +8,12 @@ import torch
 import chunkygan
 from chunkygan.components.latent_spaces.w_plus import WPlus
 from chunkygan.components.mask_generators.seghead import SegHeadMasks
-from chunkygan.direction import sounds_geometric
-from chunkygan.directions_file import read_own, write_directions
-from chunkygan.edit_words import find_direction
+from chunkygan.editing.direction import sounds_geometric
+from chunkygan.editing.directions_file import read_own, write_directions
+from chunkygan.editing.edit_words import find_direction
+from chunkygan.editing.moves import channel_direction
 from chunkygan.errors import ProjectionError
 from chunkygan.masks import pruned
-from chunkygan.moves import channel_direction
 from chunkygan.projection import Projection
 from chunkygan.types import Codes, Segments
 
@@ -148,7 +148,7 @@ def test_a_lost_head_is_told_and_the_edit_can_still_be_taken_back(projection, tm
 
 
 def test_a_direction_says_in_its_file_whether_it_is_geometric(tiny, tmp_path):
-    from chunkygan.direction import Direction
+    from chunkygan.editing.direction import Direction
 
     unit = torch.zeros(16)
     unit[0] = 1

@@ -6,7 +6,7 @@ import torch
 from chunkygan.components.blenders.alpha import Alpha
 from chunkygan.components.blenders.poisson import Poisson
 from chunkygan.components.latent_spaces.w_plus import WPlus
-from chunkygan.pasting import edited_chunks, pasted, seams
+from chunkygan.photos.pasting import edited_chunks, pasted, seams
 from chunkygan.projection import Projection
 from chunkygan.types import Codes, Segments
 

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from chunkygan import photo_alignment, registry
-from chunkygan.alignment import Alignment, align, alignment_of, centred
 from chunkygan.errors import ComponentError, ImageError
 from chunkygan.interfaces import LandmarkDetector
-from chunkygan.photo_alignment import OVERSAMPLING, PhotoOptions, oddities, place_photo, sidecar
+from chunkygan.photos.alignment import Alignment, align, alignment_of, centred
+from chunkygan.photos.photo_alignment import OVERSAMPLING, PhotoOptions, oddities, place_photo, sidecar
 from chunkygan.types import Face
 
 SIZE = (64, 64)

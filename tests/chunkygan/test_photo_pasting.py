@@ -11,11 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
-from chunkygan.alignment import Alignment, centred
 from chunkygan.components.blenders.poisson import Poisson
 from chunkygan.components.latent_spaces.w_plus import WPlus
 from chunkygan.errors import ImageError, ProjectionError
-from chunkygan.photo_pasting import faded, like_photo, photo_with
+from chunkygan.photos.alignment import Alignment, centred
+from chunkygan.photos.photo_pasting import faded, like_photo, photo_with
 from chunkygan.projection import Projection
 from chunkygan.types import Codes, Segments
 

@@ -8,15 +8,15 @@ import torch
 
 from chunkygan.components.latent_spaces.w_plus import WPlus
 from chunkygan.components.seg_heads.datasetgan_mlp import DatasetGanMlp
-from chunkygan.directions import read_direction
-from chunkygan.editing_vectors import read_vectors, write_vectors
+from chunkygan.editing.directions import read_direction
+from chunkygan.editing.editing_vectors import read_vectors, write_vectors
+from chunkygan.editing.moves import channel_direction
+from chunkygan.editing.repainting import refine, repaint
 from chunkygan.errors import ComponentError, ProjectionError, ShapeError, WeightsError
 from chunkygan.head_labels import labels_of
 from chunkygan.lightning.repainting import RepaintSettings
 from chunkygan.masks import dilated
-from chunkygan.moves import channel_direction
 from chunkygan.projection import Projection
-from chunkygan.repainting import refine, repaint
 from chunkygan.types import Codes, Segments
 
 CPU = {"accelerator": "cpu"}
@@ -202,8 +202,8 @@ def test_a_vector_is_stored_with_its_region_and_moves_another_picture(tiny, head
 
 
 def test_damaged_regions_and_other_files_are_refused(tiny, tmp_path):
-    from chunkygan.direction import unit_direction
-    from chunkygan.directions_file import write_directions
+    from chunkygan.editing.direction import unit_direction
+    from chunkygan.editing.directions_file import write_directions
     from chunkygan.tensor_files import write_safetensors
 
     one = unit_direction("a", torch.ones(5, 16), None, "a")

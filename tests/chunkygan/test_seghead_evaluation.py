@@ -8,8 +8,8 @@ from chunkygan._torchvision import ensure_importable
 ensure_importable()
 
 from chunkygan import recipe as recipes  # noqa: E402
-from chunkygan.annotation_table import Result, as_plot, as_table  # noqa: E402
-from chunkygan.annotations import write_annotations  # noqa: E402
+from chunkygan.annotating.folder import write_annotations  # noqa: E402
+from chunkygan.annotating.table import Result, as_plot, as_table  # noqa: E402
 from chunkygan.domain import LabelClass  # noqa: E402
 from chunkygan.errors import RecipeError  # noqa: E402
 from chunkygan.generator_file import write_generator  # noqa: E402

@@ -12,7 +12,7 @@ ensure_importable()
 from PIL import Image  # noqa: E402
 
 from chunkygan import recipe as recipes  # noqa: E402
-from chunkygan.annotations import write_annotations  # noqa: E402
+from chunkygan.annotating.folder import write_annotations  # noqa: E402
 from chunkygan.build import create  # noqa: E402
 from chunkygan.domain import LabelClass  # noqa: E402
 from chunkygan.errors import ImageError, RecipeError  # noqa: E402

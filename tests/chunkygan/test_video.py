@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from chunkygan.editing.video import write_video
 from chunkygan.errors import ComponentError, ImageError
-from chunkygan.video import write_video
 
 
 def frames(count: int = 5) -> list[Image.Image]:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chunkygan.alignment import alignment_from, alignment_of
 from chunkygan.cli.main import main
+from chunkygan.photos.alignment import alignment_from, alignment_of
 
 WORDS = ["60,52", "90,58", "73,72", "57,82", "79,86"]
 POINTS = [[float(value) for value in word.split(",")] for word in WORDS]

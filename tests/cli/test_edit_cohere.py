@@ -9,8 +9,8 @@ import chunkygan
 from chunkygan.cli.main import main
 from chunkygan.components.latent_spaces.w_plus import WPlus
 from chunkygan.components.mask_generators.seghead import SegHeadMasks
-from chunkygan.direction import Direction
-from chunkygan.directions_file import write_directions
+from chunkygan.editing.direction import Direction
+from chunkygan.editing.directions_file import write_directions
 from chunkygan.images import read_image
 from chunkygan.projection import Projection
 from chunkygan.types import Codes, Segments

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from chunkygan.cli.main import main
-from chunkygan.direction import Direction
-from chunkygan.directions_file import write_directions
+from chunkygan.editing.direction import Direction
+from chunkygan.editing.directions_file import write_directions
 from chunkygan.errors import RecipeError
 from chunkygan.evaluation.calibration import Calibration, strength_for
 from chunkygan.evaluation.editability import EditabilityEvaluation

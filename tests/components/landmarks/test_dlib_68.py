@@ -100,8 +100,8 @@ def test_real_portraits_are_where_ffhq_puts_them(root: Path) -> None:
     folder = Path(os.environ.get("CHUNKYGAN_REALDATA", root.parent / "shared" / "realdata"))
     if find_spec("dlib") is None or not folder.is_dir():
         pytest.skip("needs dlib and the folder of photographs")
-    from chunkygan.alignment import alignment_of
-    from chunkygan.photo_alignment import PhotoOptions, oddities, place_photo
+    from chunkygan.photos.alignment import alignment_of
+    from chunkygan.photos.photo_alignment import PhotoOptions, oddities, place_photo
 
     try:
         detector = create("landmarks", "dlib")

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from chunkygan.domain import Domain, domain_names, load_domain
 from chunkygan.errors import WeightsError
-from chunkygan.fetching_http import BLOCK, Listener, Resuming
+from chunkygan.fetching.http import BLOCK, Listener, Resuming
 from chunkygan.files import atomic_write
 from chunkygan.weights import Weights, manifest, recorded_sha256, search_path, sha256, sum_file, verified
 from chunkygan.wording import did_you_mean

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from chunkygan import registry
 from chunkygan.build import create
-from chunkygan.component_edits import AnyEdit, edited_styles
+from chunkygan.editing.component_edits import AnyEdit, edited_styles
 from chunkygan.errors import ChunkyGANError, ProjectionError
 from chunkygan.interfaces import Generator, LatentSpace, MaskGenerator
 from chunkygan.masks import pruned

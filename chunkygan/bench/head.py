@@ -165,7 +165,7 @@ def _seconds(way: Callable[[], Tensor], device: str) -> float:
 
 def _peak(way: str, resolution: int, models: int, device: str, bands: int) -> int:
     """Peak bytes that one prediction adds to a process of its own."""
-    code = f"from chunkygan import bench_head as b; b._print_peak({way!r}, {resolution}, {models}, {device!r}, {bands})"
+    code = f"from chunkygan.bench import head as b; b._print_peak({way!r}, {resolution}, {models}, {device!r}, {bands})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr)

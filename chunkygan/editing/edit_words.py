@@ -14,13 +14,13 @@ from torch import Tensor
 from chunkygan import registry
 from chunkygan.build import create
 from chunkygan.checkpoint_files.flow_states import KIND
-from chunkygan.direction import Direction, sounds_geometric
-from chunkygan.directions import read_direction, read_directions
 from chunkygan.domain import Domain, domain_names, load_domain
+from chunkygan.editing.direction import Direction, sounds_geometric
+from chunkygan.editing.directions import read_direction, read_directions
+from chunkygan.editing.flow_words import find_flow
+from chunkygan.editing.moves import channel_direction
 from chunkygan.errors import ProjectionError
-from chunkygan.flow_words import find_flow
 from chunkygan.interfaces import Generator
-from chunkygan.moves import channel_direction
 from chunkygan.weights import find, manifest
 from chunkygan.wording import did_you_mean, known
 
@@ -119,7 +119,7 @@ def find_direction(
         name: see `EditWords`.
         folders: in which ``NAME.npy``, ``.pt`` and ``.safetensors`` are looked for, and ``directions.safetensors``.
         digest: sha256 of the generator's weight file, which tells its domain.
-        present: file with the picture's attributes, for a flow; see `chunkygan.flow_words.read_present`.
+        present: file with the picture's attributes, for a flow; see `chunkygan.editing.flow_words.read_present`.
 
     Raises:
         ProjectionError: no such direction, with a near match and what there is; or one of another generator.

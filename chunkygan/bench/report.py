@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from chunkygan import bench_plot
-from chunkygan.bench_tables import as_tables
+from chunkygan.bench.plot import plot
+from chunkygan.bench.tables import as_tables
 from chunkygan.errors import ChunkyGANError
 from chunkygan.files import atomic_write, write_json
 from chunkygan.run_folder import machine, versions
@@ -59,10 +59,10 @@ def keep(folder: Path, report: Report) -> list[Path]:
     A report of the same day and machine is replaced.
     """
     name = f"{report['date']}_{machine_name(report['machine'])}"
-    plot = bench_plot.plot(report["results"], f"{_machine(report)}, {report['date']}")
+    drawing = plot(report["results"], f"{_machine(report)}, {report['date']}")
     files = [
         write_json(folder / f"{name}.json", report),
-        atomic_write(folder / f"{name}.svg", lambda file: file.write(plot.encode())),
+        atomic_write(folder / f"{name}.svg", lambda file: file.write(drawing.encode())),
     ]
     text = overview(folder)
     return [*files, atomic_write(folder / "README.md", lambda file: file.write(text.encode()))]

@@ -11,12 +11,12 @@ from typing import Any
 
 from torch import Tensor
 
-from chunkygan.alignment import alignment_from
-from chunkygan.editor import Editor
+from chunkygan.editing.editor import Editor
+from chunkygan.editing.layers import Layer, State
 from chunkygan.errors import ProjectionError
 from chunkygan.files import atomic_write, write_json
 from chunkygan.inversion import Inversion
-from chunkygan.layers import Layer, State
+from chunkygan.photos.alignment import alignment_from
 from chunkygan.projection import Projection
 from chunkygan.projection_file import load_projection
 from chunkygan.recipe import Recipe, check

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from chunkygan.build import create
 from chunkygan.compositing import effective_masks
-from chunkygan.pasting import pasted
+from chunkygan.photos.pasting import pasted
 from chunkygan.projection import Projection
 
 

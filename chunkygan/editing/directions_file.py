@@ -1,4 +1,4 @@
-"""Directions of one generator in one file, with their unit and what they do; `chunkygan.directions` reads it."""
+"""Directions of one generator in one file, with unit and effects; `chunkygan.editing.directions` reads it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from chunkygan.direction import Direction, unit_direction
+from chunkygan.editing.direction import Direction, unit_direction
 from chunkygan.errors import WeightsError
 from chunkygan.tensor_files import read_safetensors, write_safetensors
 

@@ -19,8 +19,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from chunkygan.annotation_labels import UNPAINTED_COLOUR, check_classes, read_classes, read_labels
-from chunkygan.annotations_peers import is_peers, read_peers
+from chunkygan.annotating.labels import UNPAINTED_COLOUR, check_classes, read_classes, read_labels
+from chunkygan.annotating.peers import is_peers, read_peers
 from chunkygan.domain import LabelClass
 from chunkygan.errors import ChunkyGANError, ImageError
 from chunkygan.files import atomic_write
@@ -40,7 +40,7 @@ class Annotations:
     Args:
         names: of the pictures.
         ws: (n, num_ws, w_dim), their codes; or (n, z_dim), DatasetGAN's latents, which a generator has to map first
-            (`chunkygan.annotations_peers.mapped_latents`).
+            (`chunkygan.annotating.peers.mapped_latents`).
         labels: (n, h, w), index of each pixel's class; `UNLABELLED` where it has none.
         classes: names and colours.
     """

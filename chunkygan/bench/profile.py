@@ -11,7 +11,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from chunkygan import drawing
-from chunkygan.bench_cases import Bench, Case, bench_of, our_step
+from chunkygan.bench.cases import Bench, Case, bench_of, our_step
 
 GROUPS = ("generator", "perceptual", "compositing", "optimiser")
 REST = "rest"

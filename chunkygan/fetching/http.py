@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from chunkygan.errors import WeightsError
-from chunkygan.fetching_pages import begins_like_page, confirmed, is_page, said
+from chunkygan.fetching.pages import begins_like_page, confirmed, is_page, said
 
 Listener = Callable[[int, int | None], None]
 """Called with the bytes that are here, and how many there will be or None where the server does not tell."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from chunkygan.checkpoint_files.flow_states import KIND, FlowConfig, read_flow
 from chunkygan.checkpoint_files.recognition import recognised
-from chunkygan.component_edits import AnyEdit, ComponentEdit
+from chunkygan.editing.component_edits import AnyEdit, ComponentEdit
 from chunkygan.errors import ProjectionError, RecipeError
 from chunkygan.weights import find, sha256
 from chunkygan.wording import did_you_mean, known

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from chunkygan import registry
 from chunkygan.build import create
+from chunkygan.editing.moves import Move, check_move, moved_code, style_offsets, warning_of
 from chunkygan.errors import ProjectionError
 from chunkygan.interfaces import Edit, Generator, LatentSpace
-from chunkygan.moves import Move, check_move, moved_code, style_offsets, warning_of
 from chunkygan.signatures import signature
 from chunkygan.types import Spec, Styles
 from chunkygan.weights import find, sha256
@@ -30,7 +30,7 @@ class ComponentEdit:
         chunks: indices of the chunks that it changes.
         name: what it is called.
         enabled: False: it stays in the list and does nothing.
-        masks: as of `chunkygan.moves.Move`.
+        masks: as of `chunkygan.editing.moves.Move`.
     """
 
     spec: Spec

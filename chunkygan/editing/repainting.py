@@ -15,14 +15,14 @@ from torch import Tensor
 
 from chunkygan.build import create
 from chunkygan.compositing import effective_masks
-from chunkygan.editing_vectors import EditingVector
+from chunkygan.editing.editing_vectors import EditingVector
+from chunkygan.editing.moves import Move, w_plus_direction
 from chunkygan.errors import ProjectionError, ShapeError
 from chunkygan.head_labels import labels_of
 from chunkygan.interfaces import Identity, Perceptual, SegHead
 from chunkygan.lightning import fitting
 from chunkygan.lightning.repainting import Repainting, RepaintProblem, RepaintSettings
 from chunkygan.masks import dilated
-from chunkygan.moves import Move, w_plus_direction
 from chunkygan.projection import Projection
 from chunkygan.shapes import check_shape
 from chunkygan.types import Listener

@@ -22,7 +22,7 @@ def plot(rows: Sequence[Mapping[str, Any]], title: str) -> str:
     """Bars of both ratios, a line a case.
 
     Args:
-        rows: of `chunkygan.bench.Result.row`.
+        rows: of `chunkygan.bench.steps.Result.row`.
         title: one line, of the machine as a rule.
     """
     height = TOP + ROW * len(rows) + BOTTOM

@@ -16,8 +16,8 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from chunkygan.direction import unit_direction
-from chunkygan.directions_file import is_own, read_own, write_directions
+from chunkygan.editing.direction import unit_direction
+from chunkygan.editing.directions_file import is_own, read_own, write_directions
 from chunkygan.errors import WeightsError
 from chunkygan.tensor_files import read_safetensors
 

@@ -14,18 +14,18 @@ from PIL import Image
 from torch import Tensor
 
 from chunkygan import recipe as recipes
-from chunkygan.alignment import Alignment, centred
 from chunkygan.build import create
-from chunkygan.edit_words import find_direction
+from chunkygan.editing.edit_words import find_direction
+from chunkygan.editing.hole_filling import fill_hole
+from chunkygan.editing.layers import Layer, State
 from chunkygan.errors import ProjectionError
 from chunkygan.files import atomic_write
-from chunkygan.hole_filling import fill_hole
 from chunkygan.images import open_image, read_image, to_pil
 from chunkygan.inversion import Inversion
-from chunkygan.layers import Layer, State
 from chunkygan.masks import check_range
-from chunkygan.photo_alignment import PhotoOptions, place_photo
-from chunkygan.photo_pasting import like_photo, paste_back
+from chunkygan.photos.alignment import Alignment, centred
+from chunkygan.photos.photo_alignment import PhotoOptions, place_photo
+from chunkygan.photos.photo_pasting import like_photo, paste_back
 from chunkygan.projection import Projection
 from chunkygan.shapes import check_shape
 from chunkygan.types import Listener
@@ -194,7 +194,7 @@ class Editor:
         self._replace_top(f"blend {blender or 'by the mask'}", blend=blender)
 
     def fill(self, outer: Tensor, inner: Tensor, *, listeners: Sequence[Listener] = ()) -> None:
-        """Where the edit outgrew the layer: see `chunkygan.hole_filling.fill_hole`."""
+        """Where the edit outgrew the layer: see `chunkygan.editing.hole_filling.fill_hole`."""
         filled = fill_hole(
             self._projected("fill"), outer, inner, perceptual=self.inversion.perceptual, seed=self.inversion.seed,
             listeners=listeners,
@@ -250,13 +250,13 @@ class Editor:
 
     def write_layers(self, path: str | os.PathLike[str]) -> Path:
         """Writes photo and layers, at the generator's resolution, as OpenRaster (.ora), which GIMP and Krita open."""
-        from chunkygan.openraster import raster_layers, write_openraster
+        from chunkygan.editing.openraster import raster_layers, write_openraster
 
         return write_openraster(path, raster_layers(self.state), to_pil(self.picture))
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Writes everything into a folder; `Editor.open` goes on from it, on any machine with the same generator."""
-        from chunkygan.editor_file import save_editor
+        from chunkygan.editing.editor_file import save_editor
 
         return save_editor(self, Path(folder))
 
@@ -267,7 +267,7 @@ class Editor:
         Raises:
             ProjectionError: there is none, it is damaged, or its generator is not the one that is there.
         """
-        from chunkygan.editor_file import open_editor
+        from chunkygan.editing.editor_file import open_editor
 
         return open_editor(Path(folder))
 

@@ -18,9 +18,9 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from chunkygan.editing.layers import State
 from chunkygan.files import atomic_write
 from chunkygan.images import to_pil
-from chunkygan.layers import State
 
 MOST_THUMBNAIL = 256
 """Pixels that a thumbnail's longer side may have."""

@@ -14,12 +14,12 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from chunkygan.alignment import Alignment, align, alignment_from, alignment_of, centred
 from chunkygan.build import create
 from chunkygan.errors import ComponentError, ImageError, WeightsError
 from chunkygan.images import MAX_PIXELS, open_image
 from chunkygan.interfaces import LandmarkDetector
-from chunkygan.landmarks import as_face, chosen_face, read_landmarks
+from chunkygan.photos.alignment import Alignment, align, alignment_from, alignment_of, centred
+from chunkygan.photos.landmarks import as_face, chosen_face, read_landmarks
 from chunkygan.types import Face
 
 SCALE, SHIFT, TURN = 1.1, 0.03, 3.0

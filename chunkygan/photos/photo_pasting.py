@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from chunkygan.alignment import Alignment, Pixels, bounds
 from chunkygan.errors import ImageError, ProjectionError
 from chunkygan.interfaces import Blender
-from chunkygan.pasting import paste_layers
+from chunkygan.photos.alignment import Alignment, Pixels, bounds
+from chunkygan.photos.pasting import paste_layers
 from chunkygan.projection import Projection
 
 FADE = 1 / 32
@@ -33,7 +33,7 @@ def photo_with(projection: Projection, photo: Image.Image, blender: Blender | No
 
     Args:
         photo: upright, at its own resolution; 8 bits a channel.
-        blender: see `chunkygan.pasting.paste_layers`.
+        blender: see `chunkygan.photos.pasting.paste_layers`.
 
     Raises:
         ProjectionError: the projection does not know where it lies in its photo, or its photo has another size.

@@ -10,12 +10,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from chunkygan.annotation_labels import read_labels
+from chunkygan.annotating.labels import read_labels
 from chunkygan.domain import LabelClass
+from chunkygan.editing.mask_painting import labels_of_chunks, layers_of, repainted_labels, repainted_softly
 from chunkygan.errors import ImageError, ProjectionError
 from chunkygan.images import list_images, write_image
 from chunkygan.labels import colour_labels, distinct_colours, read_soft_mask
-from chunkygan.mask_painting import labels_of_chunks, layers_of, repainted_labels, repainted_softly
 from chunkygan.projection import Projection
 from chunkygan.types import Segments
 from chunkygan.wording import did_you_mean, known
@@ -60,8 +60,8 @@ def write_masks(projection: Projection, path: str | os.PathLike[str]) -> list[La
 def read_masks(projection: Projection, path: str | os.PathLike[str], *, feather: float = 0.0) -> Segments:
     """The chunks as somebody has painted them over what `write_masks` wrote.
 
-    A folder may lack layers that were not painted; see `chunkygan.mask_painting` for what becomes of the others. In a
-    label picture colours count; what is transparent, or grey 128, 128, 128, stays as it is.
+    A folder may lack layers that were not painted; see `chunkygan.editing.mask_painting` for what the others become.
+    In a label picture colours count; what is transparent, or grey 128, 128, 128, stays as it is.
 
     Args:
         feather: width in pixels of soft edges around what was painted in a label picture.

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from chunkygan.bench_cases import Case, bench_of, our_step, plain_step
+from chunkygan.bench.cases import Case, bench_of, our_step, plain_step
 from chunkygan.errors import ChunkyGANError
 
 STEPS = 2
@@ -35,7 +35,7 @@ def peak_of_steps(way: str, case: Case, perceptual: dict[str, Any]) -> Peak:
     Raises:
         ChunkyGANError: the process failed, for want of memory perhaps.
     """
-    code = f"from chunkygan import bench_memory as b; b._print_peak({way!r}, {asdict(case)!r}, {perceptual!r})"
+    code = f"from chunkygan.bench import memory as b; b._print_peak({way!r}, {asdict(case)!r}, {perceptual!r})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1:] or [f"it ended with {done.returncode}"]

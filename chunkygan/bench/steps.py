@@ -10,8 +10,8 @@ from itertools import pairwise
 from typing import Any
 
 from chunkygan import memory
-from chunkygan.bench_cases import Bench, Case, bench_of, chunk_fit, our_step, plain_step
-from chunkygan.bench_memory import Peak, peak_of_steps
+from chunkygan.bench.cases import Bench, Case, bench_of, chunk_fit, our_step, plain_step
+from chunkygan.bench.memory import Peak, peak_of_steps
 from chunkygan.types import Window
 from chunkygan.windows import Cover
 

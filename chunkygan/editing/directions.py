@@ -15,8 +15,8 @@ from torch import Tensor
 from chunkygan.checkpoint_files.content import read_content
 from chunkygan.checkpoint_files.recognition import described
 from chunkygan.checkpoint_files.stored import Array, Stored
-from chunkygan.direction import Direction, sounds_geometric, unit_direction
-from chunkygan.directions_file import is_own, read_own
+from chunkygan.editing.direction import Direction, sounds_geometric, unit_direction
+from chunkygan.editing.directions_file import is_own, read_own
 from chunkygan.errors import WeightsError
 from chunkygan.wording import did_you_mean
 

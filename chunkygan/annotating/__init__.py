@@ -1,0 +1,1 @@
+"""Folders of painted label pictures, for training segmentation heads."""

@@ -1,0 +1,1 @@
+"""What `chunkygan bench` measures: a step of a fit beside a direct reading of the paper."""

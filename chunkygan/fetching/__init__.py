@@ -1,0 +1,1 @@
+"""Downloading public weight files, checked and placed at once."""
