@@ -81,17 +81,17 @@ def test_a_later_edit_is_told_what_earlier_ones_changed(work):
 def test_a_sweep_takes_them_and_the_edits_of_a_grid_are_not_told_of_each_other(work):
     assert edit("--sweep", "flow.pt#age=-1:1:3", "--present", "face.json") == 0
     sweeps = ["flow.pt#age=-1:1:2", "flow.pt#smile=-1:1:2"]
-    from chunkygan.cli import edit as command
+    from chunkygan.cli import edit_steps as command
 
     added = []
-    make = command._with
+    make = command.with_edit
 
     def seen(*args):
         added.append(make(*args).edits[-1].spec["present"])
         return make(*args)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(command, "_with", seen)
+        patch.setattr(command, "with_edit", seen)
         assert edit("--edit", "flow.pt#yaw=1", "--grid", *sweeps, "--present", "face.json") == 0
     turned = {**PRESENT, "yaw": pytest.approx(-5 + 40 / 12**0.5)}
     assert added == [PRESENT, turned, turned]

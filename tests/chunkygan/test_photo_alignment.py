@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chunkygan import photo_alignment, registry
+from chunkygan import registry
 from chunkygan.errors import ComponentError, ImageError
 from chunkygan.interfaces import LandmarkDetector
+from chunkygan.photos import photo_alignment
 from chunkygan.photos.alignment import Alignment, align, alignment_of, centred
 from chunkygan.photos.photo_alignment import OVERSAMPLING, PhotoOptions, oddities, place_photo, sidecar
 from chunkygan.types import Face
