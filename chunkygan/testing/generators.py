@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from chunkygan._testing_rules import agree, finite_gradient, require, shaped
 from chunkygan.interfaces import Generator
+from chunkygan.testing.rules import agree, finite_gradient, require, shaped
 from chunkygan.types import Feature, Styles, Window
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from chunkygan.errors import ComponentError
+from chunkygan.errors import ComponentError, ShapeError
 
 
 def require(holds: bool, component: object, rule: str) -> None:
@@ -40,3 +40,20 @@ def finite_gradient(loss: Tensor, of: Tensor, component: object, rule: str, *, z
         return
     require(bool(gradient.isfinite().all()), component, f"{rule}; they are not finite")
     require(zero or bool((gradient != 0).any()), component, f"{rule}; they are 0 everywhere")
+
+
+def keeps(check: Callable[[], None], component: object) -> None:
+    """Turns what a check of tensors raises into a broken contract of the component."""
+    try:
+        check()
+    except ShapeError as error:
+        require(False, component, str(error))
+
+
+def refuses(call: Callable[[], object], component: object, what: str) -> None:
+    """The component must raise ShapeError for something."""
+    try:
+        call()
+    except ShapeError:
+        return
+    require(False, component, f"must raise ShapeError for {what}")

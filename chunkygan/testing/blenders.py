@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from chunkygan._testing_rules import agree, require, shaped
 from chunkygan.interfaces import Blender
+from chunkygan.testing.rules import agree, require, shaped
 
 
 def check_blender(blender: Blender, *, size: tuple[int, int] = (12, 16)) -> None:
