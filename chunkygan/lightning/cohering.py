@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
@@ -14,7 +12,7 @@ from chunkygan.coherence import disagreement_windows, overlap
 from chunkygan.compositing import blend_windows, effective_masks, keep_static
 from chunkygan.drawing import cover_of_segments
 from chunkygan.interfaces import Perceptual
-from chunkygan.lightning.schedule import learning_rate
+from chunkygan.lightning.offset_search import OffsetSearch
 from chunkygan.lightning.views import View, view_of
 from chunkygan.masks import feather
 from chunkygan.objective import objective
@@ -86,7 +84,7 @@ def band(masks: Tensor, edited: Sequence[int]) -> Tensor:
     return 1 - (2 * masks - 1).clamp_min(0).sum(0)
 
 
-class Cohering(pl.LightningModule):
+class Cohering(OffsetSearch):
     """What is added to the refined chunks' codes, in training. The best of all steps counts, the start among them."""
 
     def __init__(self, problem: CohereProblem, settings: CohereSettings, scale: Tensor) -> None:
@@ -139,29 +137,6 @@ class Cohering(pl.LightningModule):
             "perceptual": self._view.distance(picture, self.problem.perceptual).sum(),
             "change": self.offset.square().mean(),
         }
-
-    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-        terms = self.terms()
-        total = objective(terms, self.settings.weights)
-        self.history.append({name: value.detach() for name, value in {**terms, "total": total}.items()})
-        self._look(total)
-        return total
-
-    def configure_optimizers(self) -> Any:
-        s = self.settings
-        optimizer = torch.optim.Adam([self.offset], lr=s.lr)
-        factor = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: learning_rate(step, s.steps, rampup=0.0, rampdown=s.rampdown)
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": factor, "interval": "step"}}
-
-    def on_fit_start(self) -> None:
-        self._prepared = False
-
-    def _look(self, total: Tensor) -> None:
-        value = float(total.detach())
-        if value < self.best[0]:
-            self.best = (value, self.offset.detach().clone())
 
     @torch.no_grad()
     def _prepare(self) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,7 +14,7 @@ from chunkygan.drawing import composite, cover_of_segments
 from chunkygan.errors import ProjectionError
 from chunkygan.head_labels import blended_logits_at
 from chunkygan.interfaces import Identity, Perceptual, SegHead
-from chunkygan.lightning.schedule import learning_rate
+from chunkygan.lightning.offset_search import OffsetSearch
 from chunkygan.lightning.views import View, reduced, view_of
 from chunkygan.objective import l2, objective
 from chunkygan.projection import Projection
@@ -91,7 +89,7 @@ class RepaintProblem:
     identity: Identity | None = None
 
 
-class Repainting(pl.LightningModule):
+class Repainting(OffsetSearch):
     """A direction in training. The best of all steps counts, not the last one.
 
     Source: the objective is that of EditGAN (Ling et al. 2021), with a weight on the direction's own length.
@@ -144,29 +142,6 @@ class Repainting(pl.LightningModule):
             found["identity"] = (1 - (p.identity.embed(image) * self._embedded).sum(1)).sum()
         found["change"] = (self.direction() / self.get_buffer("scale")).square().mean()
         return found
-
-    def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-        terms = self.terms()
-        total = objective(terms, self.settings.weights)
-        self.history.append({name: value.detach() for name, value in {**terms, "total": total}.items()})
-        self._look(total)
-        return total
-
-    def configure_optimizers(self) -> Any:
-        s = self.settings
-        optimizer = torch.optim.Adam([self.offset], lr=s.lr)
-        factor = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: learning_rate(step, s.steps, rampup=0.0, rampdown=s.rampdown)
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": factor, "interval": "step"}}
-
-    def on_fit_start(self) -> None:
-        self._prepared = False
-
-    def _look(self, total: Tensor) -> None:
-        value = float(total.detach())
-        if value < self.best[0]:
-            self.best = (value, self.offset.detach().clone())
 
     @torch.no_grad()
     def _prepare(self) -> None:
