@@ -14,6 +14,10 @@ CATALOGUE: dict[str, dict[str, tuple[str, str]]] = {
             "chunkygan.components.discriminators.stylegan2:StyleGAN2Discriminator",
             "StyleGAN2's residual discriminator, of any resolution and width",
         ),
+        "projected": (
+            "chunkygan.components.discriminators.projected:ProjectedDiscriminator",
+            "small heads that judge the features of a frozen network; needs far fewer pictures",
+        ),
     },
     "latent_space": {
         "w": ("chunkygan.components.latent_spaces.w:W", "one row of W for all layers"),

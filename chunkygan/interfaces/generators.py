@@ -149,7 +149,10 @@ class Discriminator(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, images: Tensor, c: Tensor | None = None) -> Tensor:
-        """(n,) logits of images (n, 3, h, w), nominally in [-1, 1]: the larger, the likelier real.
+        """Logits of images (n, 3, h, w), nominally in [-1, 1]: the larger, the likelier real.
+
+        Returns:
+            (n,), or (n, k) from a discriminator that judges k places of a picture.
 
         Raises:
             ShapeError: images of another size, or a class vector where there is none to give.

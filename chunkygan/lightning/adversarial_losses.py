@@ -14,7 +14,7 @@ def generator_loss(drawn: Tensor) -> Tensor:
     """Non-saturating logistic loss, mean of -log sigmoid(D(G(z))).
 
     Args:
-        drawn: (n,) logits of drawn pictures.
+        drawn: (n,) or (n, k) logits of drawn pictures.
 
     Source: Goodfellow et al. 2014, section 3.
     """
@@ -25,7 +25,7 @@ def discriminator_loss(real: Tensor, drawn: Tensor) -> Tensor:
     """Logistic loss, mean of -log sigmoid(D(x)) plus mean of -log(1 - sigmoid(D(G(z)))).
 
     Args:
-        real, drawn: (n,) logits.
+        real, drawn: (n,) or (n, k) logits.
     """
     return F.softplus(-real).mean() + F.softplus(drawn).mean()
 
@@ -34,7 +34,7 @@ def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
     """R1 without its factor: mean over pictures of the squared length of dD/dx; its graph is kept.
 
     Args:
-        logits: (n,), computed from images, each from its own.
+        logits: (n,), computed from images, each from its own; of (n, k) the sum over k counts.
         images: (n, c, h, w), requiring gradients.
 
     Source: Mescheder et al. 2018, Eq. 9.

@@ -71,11 +71,16 @@ class Reals:
 
     def batch(
         self, step: int, size: int, *, rank: int = 0, world: int = 1, wait: Callable[[], None] | None = None
-    ) -> Tensor:
-        """(size / world, 3, h, w) in [-1, 1]: this process's share of a step's `size` pictures."""
+    ) -> dict[str, Tensor]:
+        """This process's share of a step's `size` pictures.
+
+        Returns:
+            `image` (size / world, 3, h, w) in [-1, 1], and what else the data set tells about them.
+        """
         available = available_at(step, int(self.cache.count), first=self.first, growth=self.growth)
         self.fill(available, alone=rank == 0, wait=wait)
-        return self.pictures(items_at(step, size, available, self.seed)[rank::world])
+        found: dict[str, Tensor] = self.cache.batch(items_at(step, size, available, self.seed)[rank::world])
+        return found
 
     def pictures(self, indices: Tensor) -> Tensor:
         """(n, 3, h, w) in [-1, 1] of items."""

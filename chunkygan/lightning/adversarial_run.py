@@ -15,6 +15,7 @@ from chunkygan.build import create
 from chunkygan.errors import ChunkyGANError, ComponentError
 from chunkygan.images import write_image
 from chunkygan.interfaces import Generator
+from chunkygan.lightning.adversarial_anchor import Anchor
 from chunkygan.lightning.adversarial_augment import GROUPS
 from chunkygan.lightning.adversarial_losses import default_gamma
 from chunkygan.lightning.adversarial_measures import Yardstick, keep_score
@@ -119,6 +120,28 @@ def _generator(start: str | None, options: Mapping[str, Any], resolution: tuple[
     return generator
 
 
+def _anchor(
+    dataset: Any, generator: Generator, pixels: float, features: float, perceptual: Mapping[str, Any] | None
+) -> Anchor | None:
+    """What keeps drawn pictures near their latents' own; None where neither weight asks for it.
+
+    Raises:
+        ComponentError: the data set knows no latents, or those of another width, or there is no network for features.
+    """
+    if not pixels and not features:
+        return None
+    width = getattr(dataset, "z_dim", None)
+    if width != generator.z_dim:
+        known = "no pictures of latents" if width is None else f"latents of {width} numbers"
+        raise ComponentError(
+            f"training.anchor_pixels, training.anchor_features: the generator takes latents of {generator.z_dim} "
+            f"numbers, and the data set knows {known}; both must be 0 here"
+        )
+    if features and perceptual is None:
+        raise ComponentError("training.anchor_features: there is no perceptual network to compare features with")
+    return Anchor(dataset.classes, pixels, features, create("perceptual", dict(perceptual)) if perceptual else None)
+
+
 def _resolution(dataset: Any) -> tuple[int, int]:
     size = dataset.resolution
     return (size, size) if isinstance(size, int) else (size[0], size[1])
@@ -137,6 +160,9 @@ def train(
     batch: int = 32,
     learning_rate: float = 0.002,
     mapping_rate: float = 1.0,
+    discriminator_rate: float = 1.0,
+    anchor_pixels: float = 0.0,
+    anchor_features: float = 0.0,
     gamma: float | None = None,
     r1_interval: int = 16,
     path_length: float = 2.0,
@@ -172,6 +198,10 @@ def train(
         learning_rate: of Adam, for both networks.
         mapping_rate: the mapping network's learning rate as a share of that: 0.01 for one whose weights are stored as
             they are used (`mapping_lr_multiplier` 1), 1 for the usual multiplier of 0.01.
+        discriminator_rate: the discriminator's learning rate as a share of that.
+        anchor_pixels, anchor_features: weights of the differences between what is drawn for a latent and the picture
+            that the data set has for it: of pixels, and of the feature maps of `perceptual`. 0 for both: the
+            generator's pictures need only be like real ones. Anchored pictures have one style each.
         gamma: weight of R1; None: 0.0002 resolution^2 / batch.
         r1_interval, path_interval: steps between two steps of each regulariser.
         path_length: weight of the path-length penalty; 0: none.
@@ -204,7 +234,8 @@ def train(
     drawing = _generator(start, generator or {}, resolution)
     judging = create("discriminator", discriminator or "stylegan2", resolution=resolution, c_dim=0)
     options = Options(
-        pictures, batch, learning_rate, mapping_rate, default_gamma(min(resolution), batch) if gamma is None else gamma,
+        pictures, batch, learning_rate, mapping_rate, discriminator_rate,
+        default_gamma(min(resolution), batch) if gamma is None else gamma,
         r1_interval, path_length, path_interval, mixing, average, average_ramp_up, head_start,
         GROUPS if augment is None else tuple(augment), augment_target, augment_p, augment_span,
     )  # fmt: skip
@@ -214,7 +245,8 @@ def train(
     yardstick = None
     if perceptual:
         yardstick = Yardstick(create("perceptual", perceptual), reals, measured, resolution)
-    module = AdversarialTraining(drawing, judging, reals, options, seed)
+    anchor = _anchor(dataset, drawing, anchor_pixels, anchor_features, perceptual)
+    module = AdversarialTraining(drawing, judging, reals, options, seed, anchor)
     (out_dir / "options.txt").write_text(f"{asdict(options)}\n", encoding="utf-8")
     state = out_dir / "state.ckpt"
     runner = _trainer(_Keep(out_dir, yardstick, save_every, measure_every), trainer or {})

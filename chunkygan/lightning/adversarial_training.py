@@ -1,7 +1,7 @@
 """StyleGAN2's adversarial training as a LightningModule.
 
-Each step: the generator's loss, every few steps its path-length penalty, the discriminator's loss, every few steps its
-gradient penalty, then the running mean of the generator, which is what ships.
+Each step: the generator's loss, every few steps its path-length penalty, the discriminator's loss of the same drawn
+pictures, every few steps its gradient penalty, then the running mean of the generator, which is what ships.
 
 Source: Karras et al. 2020, appendix B; augmentation from Karras et al. 2020-ada.
 """
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from chunkygan.interfaces import Discriminator, Generator
+from chunkygan.lightning.adversarial_anchor import Anchor
 from chunkygan.lightning.adversarial_augment import GROUPS, adapted, augment
 from chunkygan.lightning.adversarial_chance import rng_of
 from chunkygan.lightning.adversarial_losses import (
@@ -43,6 +44,7 @@ class Options:
     batch: int
     learning_rate: float
     mapping_rate: float
+    discriminator_rate: float
     gamma: float
     r1_interval: int
     path_length: float
@@ -70,6 +72,7 @@ class AdversarialTraining(pl.LightningModule):
     Args:
         generator, discriminator: trained in place.
         reals: the real pictures.
+        anchor: keeps what is drawn near the data set's picture of the same latent; None: nothing does.
 
     Attributes:
         step: optimisation steps done.
@@ -82,15 +85,22 @@ class AdversarialTraining(pl.LightningModule):
     signs: Tensor
 
     def __init__(
-        self, generator: Generator, discriminator: Discriminator, reals: Reals, options: Options, seed: int
+        self,
+        generator: Generator,
+        discriminator: Discriminator,
+        reals: Reals,
+        options: Options,
+        seed: int,
+        anchor: Anchor | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.generator, self.discriminator = generator, discriminator
+        self.generator, self.discriminator, self.anchor = generator, discriminator, anchor
         self.average = copy.deepcopy(generator).requires_grad_(False)
         self.reals, self.options, self.seed = reals, options, seed
         self.noise_sizes = [(noise.shape[-2], noise.shape[-1]) for noise in generator.noise_maps()]
         self.step, self.p = 0, options.augment_p
+        self.drawn: Tensor | None = None
         self.last: dict[str, Tensor] = {}
         self.register_buffer("mean_length", torch.zeros(()))
         self.register_buffer("signs", torch.zeros(2))  # sum of signs of real logits, and how many
@@ -101,10 +111,10 @@ class AdversarialTraining(pl.LightningModule):
         """Random numbers of this step, on this module's device."""
         return rng_of(self.seed, self.step, purpose, self.global_rank, self.device)
 
-    def draw(self, n: int, purpose: str) -> tuple[Tensor, Tensor]:
-        """n pictures and the codes (n, num_ws, w_dim) they were drawn from."""
+    def draw(self, n: int, purpose: str, z: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """n pictures, of random latents or of z (n, z_dim), and the codes (n, num_ws, w_dim) they were drawn from."""
         rng = self.rng(purpose)
-        ws = mixed_ws(self.generator, n, self.options.mixing, rng)
+        ws = mixed_ws(self.generator, n, self.options.mixing, rng) if z is None else self.generator.mapping(z)
         noise = fresh_noise(self.noise_sizes, n, rng)
         return self.generator.synthesis(self.generator.styles(ws), noise=noise), ws
 
@@ -112,19 +122,26 @@ class AdversarialTraining(pl.LightningModule):
         """The pictures as the discriminator sees them."""
         return augment(images, self.p, self.rng(f"augment {purpose}"), self.options.augment)
 
-    def real(self) -> Tensor:
-        """This step's real pictures."""
+    def real(self) -> dict[str, Tensor]:
+        """This step's real pictures, and what is known about them."""
         world = self.trainer.world_size
         batch = self.reals.batch(
             self.step, self.options.batch, rank=self.global_rank, world=world, wait=self.trainer.strategy.barrier
         )
-        return batch.to(self.device)
+        return {name: value.to(self.device) for name, value in batch.items()}
 
     # The losses
 
-    def generator_loss(self, n: int) -> Tensor:
-        images, _ = self.draw(n, "generator")
-        return generator_loss(self.discriminator(self.changed(images, "generator")))
+    def generator_loss(self, batch: dict[str, Tensor]) -> Tensor:
+        """Of as many pictures as the batch has; they are kept for the discriminator's turn."""
+        images, _ = self.draw(len(batch["image"]), "generator", batch["z"] if self.anchor else None)
+        self.drawn = images.detach()
+        loss = generator_loss(self.discriminator(self.changed(images, "generator")))
+        if self.anchor is None:
+            return loss
+        apart = self.anchor(images, batch["image"], batch["labels"])
+        self.last["anchor"] = apart.detach()
+        return loss + apart
 
     def path_loss(self, n: int) -> Tensor:
         """The path-length penalty of n pictures, in single precision whatever the rest runs in."""
@@ -137,11 +154,12 @@ class AdversarialTraining(pl.LightningModule):
             return self.options.path_length * path_length_penalty(lengths, self.mean_length)
 
     def discriminator_loss(self, real: Tensor) -> Tensor:
-        with torch.no_grad():
-            drawn, _ = self.draw(len(real), "discriminator")
-        drawn_logits = self.discriminator(self.changed(drawn, "drawn"))
+        if self.drawn is None:
+            with torch.no_grad():
+                self.drawn, _ = self.draw(len(real), "discriminator")
+        drawn_logits = self.discriminator(self.changed(self.drawn, "drawn"))
         logits = self.discriminator(self.changed(real, "real"))
-        self.signs = self.signs + torch.stack([logits.detach().sign().sum(), logits.new_tensor(len(logits))])
+        self.signs = self.signs + torch.stack([logits.detach().sign().sum(), logits.new_tensor(logits.numel())])
         return discriminator_loss(logits, drawn_logits)
 
     def gradient_loss(self, real: Tensor) -> Tensor:
@@ -154,16 +172,16 @@ class AdversarialTraining(pl.LightningModule):
 
     # A step
 
-    def training_step(self, batch: Tensor, batch_idx: int) -> None:
+    def training_step(self, tick: Tensor, batch_idx: int) -> None:
         options = self.options
         optimizers: Any = self.optimizers()
         for_generator, for_discriminator = optimizers
-        real = self.real()
-        n = len(real)
+        batch = self.real()
+        real, self.drawn = batch["image"], None
         if self.step >= options.head_start:
-            self.improve(for_generator, "generator", lambda: self.generator_loss(n))
+            self.improve(for_generator, "generator", lambda: self.generator_loss(batch))
             if options.path_length and self.step % options.path_interval == 0:
-                few = max(1, n // 2)
+                few = max(1, len(real) // 2)
                 self.improve(for_generator, "path_loss", lambda: self.path_loss(few), options.path_interval)
         self.improve(for_discriminator, "discriminator", lambda: self.discriminator_loss(real))
         if options.gamma and self.step % options.r1_interval == 0:
@@ -216,11 +234,11 @@ class AdversarialTraining(pl.LightningModule):
             (mapping if name.startswith(("map.", "mapping.")) else rest).append(parameter)
         own = lazy(options.learning_rate, (0.0, 0.99), options.path_interval if options.path_length else 0)
         groups = [{"params": rest}, {"params": mapping, "lr": own["lr"] * options.mapping_rate}]
-        of = lazy(options.learning_rate, (0.0, 0.99), options.r1_interval if options.gamma else 0)
-        return [
-            torch.optim.Adam([group for group in groups if group["params"]], **own),
-            torch.optim.Adam(self.discriminator.parameters(), **of),
-        ]
+        rate = options.learning_rate * options.discriminator_rate
+        of = lazy(rate, (0.0, 0.99), options.r1_interval if options.gamma else 0)
+        judging = [parameter for parameter in self.discriminator.parameters() if parameter.requires_grad]
+        drawing = [group for group in groups if group["params"]]
+        return [torch.optim.Adam(drawing, **own), torch.optim.Adam(judging, **of)]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["adversarial"] = {"step": self.step, "p": self.p}

@@ -6,6 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+PART_WEIGHTS = {
+    "background": 0.5, "cloth": 0.5, "neck": 0.7, "nose": 2.5, "l_brow": 4.0, "r_brow": 4.0, "l_eye": 8.0, "r_eye": 8.0,
+    "eye_g": 3.0, "mouth": 6.0, "u_lip": 6.0, "l_lip": 6.0,
+}  # fmt: skip
+"""Class -> what its pixels weigh, next to 1 for the others: eyes and mouth are few pixels and all of a face."""
+
 
 def part_weights(labels: Tensor, weights: Tensor, *, reach: int = 5) -> Tensor:
     """Weight (n, 1, h, w) of every pixel, from its class and the heaviest class near it; mean 1.

@@ -20,17 +20,11 @@ from torch import Tensor
 from chunkygan.build import create
 from chunkygan.lightning.adversarial_reals import Reals
 from chunkygan.lightning.generator_export import write_sheet, write_weights
-from chunkygan.lightning.generator_losses import part_weights, pyramid_distance, shrink
+from chunkygan.lightning.generator_losses import PART_WEIGHTS, part_weights, pyramid_distance, shrink
 from chunkygan.lightning.generator_schedule import Stage, available_at, items_at, rate_at, stage_at, stages_of
 from chunkygan.lightning.generator_scores import scores
 from chunkygan.lightning.resumable import write_scores
 from chunkygan.lightning.trainer import quiet_trainer, ticks
-
-PART_WEIGHTS = {
-    "background": 0.5, "cloth": 0.5, "neck": 0.7, "nose": 2.5, "l_brow": 4.0, "r_brow": 4.0, "l_eye": 8.0, "r_eye": 8.0,
-    "eye_g": 3.0, "mouth": 6.0, "u_lip": 6.0, "l_lip": 6.0,
-}  # fmt: skip
-"""Class -> what its pixels weigh, next to 1 for the others: eyes and mouth are few pixels and all of a face."""
 
 
 @dataclass(frozen=True)

@@ -18,14 +18,19 @@ from chunkygan.testing.rules import agree, finite_gradient, refuses, require, sh
 def check_discriminator(discriminator: Discriminator) -> None:
     """Shapes, refusals, any batch size, gradients to pictures and parameters, and a gradient penalty's.
 
+    Args:
+        discriminator: is set to evaluation mode.
+
     Raises:
         ComponentError: the discriminator breaks its contract.
     """
+    discriminator.eval()
     images = two_pictures(0, discriminator.resolution, discriminator).repeat(2, 1, 1, 1)[:3].requires_grad_()
     c = torch.eye(3, discriminator.c_dim).to(images.device) if discriminator.c_dim else None
     logits = discriminator(images, c)
-    shaped(logits, (3,), discriminator, "logits")
-    shaped(discriminator(images[:1], c if c is None else c[:1]), (1,), discriminator, "logits of one picture")
+    places = tuple(logits.shape[1:2])
+    shaped(logits, (3, *places), discriminator, "logits")
+    shaped(discriminator(images[:1], c if c is None else c[:1]), (1, *places), discriminator, "logits of one picture")
     agree(discriminator(images, c), logits, discriminator, "logits must be the same when asked twice", 0.0)
     (slope,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     finite_gradient(discriminator(images, c).sum(), images, discriminator, "logits must pass gradients to the images")

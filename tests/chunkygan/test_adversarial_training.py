@@ -190,11 +190,11 @@ def test_the_discriminator_learns_to_tell(tmp_path):
         adversarial_run._generator(None, GENERATOR, (16, 16)),
         adversarial_run.create("discriminator", TINY["discriminator"], resolution=(16, 16), c_dim=0),
         Reals(dataset(), tmp_path / "cache", 0, first=8, growth=1),
-        adversarial_training.Options(8, 8, 0.01, 1.0, 0.0, 16, 0.0, 4, 0.9, 100.0, 0.0, 0),
+        adversarial_training.Options(8, 8, 0.01, 1.0, 1.0, 0.0, 16, 0.0, 4, 0.9, 100.0, 0.0, 0),
         0,
     )
     module.load_state_dict(state(tmp_path))
-    real = module.reals.batch(3, 8)
+    real = module.reals.batch(3, 8)["image"]
     drawn, _ = module.draw(8, "test")
     assert module.discriminator(real).mean() > module.discriminator(drawn).mean() + 1
 
@@ -217,8 +217,8 @@ def test_codes_are_mixed_as_often_as_asked_and_in_one_place():
 
 def test_processes_share_a_step_s_pictures(tmp_path):
     reals = Reals(dataset(), tmp_path, 0, first=8, growth=1)
-    whole = reals.batch(5, 6)
-    halves = [reals.batch(5, 6, rank=rank, world=2) for rank in range(2)]
+    whole = reals.batch(5, 6)["image"]
+    halves = [reals.batch(5, 6, rank=rank, world=2)["image"] for rank in range(2)]
     assert torch.equal(torch.stack(halves, 1).flatten(0, 1), whole)
     one, other = reals.two_sets(100)
     assert len(one) == len(other) == 4 and not set(one.tolist()) & set(other.tolist())
@@ -231,7 +231,7 @@ def test_one_process_makes_the_pictures_before_another_opens_them(tmp_path):
     assert told == [False]  # the others touch nothing before the first is done
     first = Reals(dataset(), tmp_path / "mine", 0, first=8, growth=1)
     first.begin(wait=lambda: told.append((tmp_path / "mine" / "images.bin").exists()))
-    assert told == [False, True] and float(first.batch(0, 4).abs().sum()) > 0
+    assert told == [False, True] and float(first.batch(0, 4)["image"].abs().sum()) > 0
 
 
 def test_scores_of_a_run_before_a_kill_give_way(tmp_path):

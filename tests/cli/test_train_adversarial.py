@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from importlib.resources import files
 
 import pytest
 import torch
@@ -51,6 +52,14 @@ def test_mistakes_are_named_before_anything_runs(small, tmp_path, capsys):
 def test_the_domain_brings_the_network_that_measures_and_null_goes_without():
     assert load("train_generator_adversarial").data["perceptual"]["net"] == "procfaces"
     assert load("train_generator_adversarial", ["perceptual=null"]).data["perceptual"] is None
+
+
+def test_the_projected_recipe_takes_a_folder_as_its_header_says():
+    text = files("chunkygan.recipes").joinpath("train_generator_projected.yaml").read_text()
+    said = re.findall(r"[\w.]+=\S+", text.partition("# Override:")[2].partition("(your own")[0])
+    data = load("train_generator_projected", said).data
+    assert data["dataset"] == {"name": "folder", "path": "photos/"} and data["perceptual"] is None
+    assert data["discriminator"]["features"]["net"] == "squeeze" and data["training"]["anchor_pixels"] == 0
 
 
 def test_a_folder_takes_the_place_of_drawn_faces():

@@ -1,0 +1,47 @@
+"""Keeps a generator near the pictures that its latents stand for, while an adversary sharpens what it draws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from chunkygan.interfaces import Perceptual
+from chunkygan.lightning.generator_losses import PART_WEIGHTS, part_weights, pyramid_distance
+
+
+class Anchor(nn.Module):
+    """How far drawn pictures are from those they should be; an adversary alone would be content with any real one.
+
+    Args:
+        classes: names of the label classes, whose `PART_WEIGHTS` say what their pixels count.
+        pixels: weight of the difference of pixels and their slopes, at three sizes.
+        features: weight of the difference of feature maps, each in units of its own mean.
+        perceptual: the network whose `taps` these are; may be None where `features` is 0.
+    """
+
+    weights: Tensor
+
+    def __init__(self, classes: Sequence[str], pixels: float, features: float, perceptual: Perceptual | None) -> None:
+        super().__init__()
+        self.pixels, self.features = pixels, features
+        self.perceptual = perceptual if features else None
+        weights = torch.tensor([PART_WEIGHTS.get(name, 1.0) for name in classes])
+        self.register_buffer("weights", weights, persistent=False)
+
+    def forward(self, drawn: Tensor, wanted: Tensor, labels: Tensor) -> Tensor:
+        """The weighted sum of both differences.
+
+        Args:
+            drawn, wanted: (n, 3, h, w) in [-1, 1].
+            labels: (n, h, w), classes.
+        """
+        loss = self.pixels * pyramid_distance(drawn, wanted, part_weights(labels, self.weights))
+        if self.perceptual is None:
+            return loss
+        with torch.no_grad():
+            known = self.perceptual.taps(wanted)
+        taps = zip(self.perceptual.taps(drawn), known)
+        apart = [(found - real).abs().mean() / real.abs().mean().clamp(min=1e-8) for found, real in taps]
+        return loss + self.features * torch.stack(apart).sum()
