@@ -1,5 +1,7 @@
 """The generator against the numbers of NVIDIA's and rosinality's own networks; its windows against full pictures."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -202,6 +204,16 @@ def test_normalisation_for_half_precision_cancels(tiny):
 
     scaled = modulated(weight_for_half(conv.weight), styles_for_half(styles))
     torch.testing.assert_close(scaled, modulated(conv.weight, styles), atol=1e-4, rtol=1e-4)
+
+
+def test_no_convolution_copies_its_weights(tiny, tmp_path):
+    """They lie in memory as they are read, a transposed convolution's (in, out, k, k); files and copies keep that."""
+    write_generator(tiny, tmp_path / "tiny.safetensors")
+    read = load_generator(tmp_path / "tiny.safetensors")
+    for generator in (tiny, read, copy.deepcopy(read), copy.deepcopy(read).to("meta")):
+        for conv in generator._convs():
+            weight = conv.weight.transpose(0, 1) if conv.up else conv.weight
+            assert weight.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_frozen_weights_that_change_are_noticed(tiny):

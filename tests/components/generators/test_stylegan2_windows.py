@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from chunkygan.components.generators import stylegan2
 from chunkygan.components.generators.stylegan2 import StyleGAN2
-from chunkygan.components.generators.stylegan2_costs import CPU, SPARE, Costs, Group, arranged
+from chunkygan.components.generators.stylegan2_costs import CPU, SHARE, SPARE, Costs, Group, arranged
 from chunkygan.components.generators.stylegan2_regions import extents_together, plan, plan_together
 from chunkygan.components.generators.stylegan2_windows import group_drawing
 from chunkygan.types import Window
+from chunkygan.windows import cover_of
 
 EXACT = dict(atol=1e-5, rtol=0)
 
@@ -168,15 +169,88 @@ def test_rectangles_of_a_group_hold_what_each_stretch_needs(ends: list[tuple[int
             assert ends_ - begins <= features and high - low <= inputs  # what the costs are told from
 
 
-def costs(resolution: int = 128) -> Costs:
+def costs(resolution: int = 128, base: int = 2048, most: int = 64) -> Costs:
+    """Of a network with so many channels; as published: 1024, 32768, 512."""
     sides = tuple(4 << level for level in range(resolution.bit_length() - 2))
-    channels = tuple(min(64, 2048 // side) for side in sides)
-    weights = tuple((9 * below * c * (below != c), 9 * c * c) for below, c in zip((channels[0], *channels), channels))
+    channels = tuple(min(most, base // side) for side in sides)
+    below = (0, *channels)  # the lowest block has no upsampling convolution
+    weights = tuple((9 * c * before, 9 * c * c) for before, c in zip(below, channels))
     return Costs(sides, sides, channels, weights)
 
 
 def sizes(groups: tuple[Group, ...]) -> list[int]:
     return sorted(len(group.windows) for group in groups)
+
+
+PUBLISHED, SHIPPED, NARROW = costs(1024, 32768, 512), costs(128, 2048, 192), costs(256, 2048, 128)
+
+MEASURED = [
+    (PUBLISHED, 64, 4, 12.1), (PUBLISHED, 64, 32, 145.0), (PUBLISHED, 64, 64, 456.0), (PUBLISHED, 128, 16, 19.2),
+    (PUBLISHED, 128, 128, 577.0), (PUBLISHED, 256, 32, 14.9), (PUBLISHED, 512, 128, 62.9),
+    (PUBLISHED, 1024, 256, 102.0), (SHIPPED, 16, 8, 3.10), (SHIPPED, 32, 32, 4.94), (SHIPPED, 128, 32, 2.49),
+    (SHIPPED, 128, 128, 10.2), (NARROW, 256, 8, 1.65),
+]  # fmt: skip
+"""Costs of the network, resolution of a block, side of a square in its middle, milliseconds there and back."""
+
+
+@pytest.mark.parametrize(("known", "size", "side", "ms"), MEASURED)
+def test_a_block_costs_what_was_measured(known: Costs, size: int, side: int, ms: float) -> None:
+    level = known.heights.index(size)
+    first, last = (size - side) // 2, (size + side) // 2
+    upto = Costs(*(values[: level + 1] for values in (known.heights, known.widths, known.channels, known.weights)))
+    told = upto.window(Window(first, first, last, last), level) + upto.once(range(level, level + 1))
+    assert told * 0.035e-6 == pytest.approx(ms, rel=0.28)
+
+
+def test_wide_blocks_are_cut_into_fewer_windows() -> None:
+    """A ring 105 pixels wide: eight bars; were weights free, and numbers as dear as once, twelve."""
+    y, x = torch.meshgrid(torch.arange(1024) - 511.5, torch.arange(1024) - 511.5, indexing="ij")
+    radius = (x.square() + y.square()).sqrt()
+    ring = ((radius >= 400) & (radius < 505)).float()
+    assert len(cover_of(ring[None], PUBLISHED.among_others).windows) == 8
+
+
+def partitions(members: tuple[int, ...]) -> list[list[tuple[int, ...]]]:
+    """All ways to divide them."""
+    if not members:
+        return [[]]
+    first, *others = members
+    found = [[(first,), *rest] for rest in partitions(tuple(others))]
+    for rest in partitions(tuple(others)):
+        found += [[*rest[:i], (first, *part), *rest[i + 1 :]] for i, part in enumerate(rest)]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("known", "groups"), [(PUBLISHED, [1, 1, 1, 1]), (SHIPPED, [1, 1, 2]), (NARROW, [1, 1, 2])]
+)
+def test_windows_of_a_face_are_drawn_the_cheapest_way_there_is(known: Costs, groups: list[int]) -> None:
+    """Eyes, mouth and the top of the hair, a sample each, against all ways to group them and to begin."""
+    parts = [(412, 332, 520, 476), (416, 544, 520, 704), (704, 420, 792, 608), (60, 258, 301, 817)]
+    areas = [Window(*(edge * known.heights[-1] // 1024 for edge in part)) for part in parts]
+    blocks = len(known.heights)
+
+    def price(group: Group) -> float:
+        begin, members = group
+        whole = SHARE * sum(map(known.whole, range(begin))) + known.once(range(begin)) / len(areas)
+        alone, own = [known.window(area, begin) for area in areas], known.once(range(begin, blocks))
+        if len(members) == 1:
+            return whole + own + alone[members[0]]
+        tall = max(areas[i].bottom - areas[i].top + areas[i].top % 2 for i in members)
+        wide = max(areas[i].right - areas[i].left + areas[i].left % 2 for i in members)
+        each = known.together(tall, wide, begin)
+        if len(members) * each > sum(alone[i] for i in members) + SPARE * max(alone):
+            return float("inf")
+        each = each * known.overheads.batch + (blocks - begin) * known.overheads.window
+        return own + len(members) * (whole + each)
+
+    ways = [
+        [min((Group(begin, part) for begin in (2, 3, 4)), key=price) for part in division]
+        for division in partitions((0, 1, 2, 3))
+    ]
+    found = arranged(known, tuple(areas), (0, 1, 2, 3))
+    assert sum(map(price, found)) == pytest.approx(min(sum(map(price, way)) for way in ways))
+    assert sizes(found) == groups
 
 
 def test_a_window_alone_shares_nothing() -> None:
