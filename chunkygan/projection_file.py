@@ -64,10 +64,12 @@ def load_projection(path: str | os.PathLike[str], *, generator: Generator | None
         generator: draws it; None: loaded as the file names it, and checked to be the same file.
 
     Raises:
-        ProjectionError: no projection, of a later version, damaged, or of another generator than is there.
-        WeightsError: the file, or the generator's, is missing or unreadable.
+        ProjectionError: missing, no projection, of a later version, damaged, or of another generator than is there.
+        WeightsError: no safetensors file, or the generator's is missing or unreadable.
     """
     path = Path(path)
+    if not path.is_file():
+        raise ProjectionError(f"no projection '{path}': there is no such file")
     metadata, tensors = read_safetensors(path)
     description = _description(path, metadata)
     try:

@@ -12,7 +12,7 @@ from chunkygan.components.latent_spaces.s import S
 from chunkygan.components.latent_spaces.w import W
 from chunkygan.components.latent_spaces.w_plus import WPlus
 from chunkygan.compositing import blend
-from chunkygan.errors import ChunkyGANError, ProjectionError, ShapeError, WeightsError
+from chunkygan.errors import ChunkyGANError, ProjectionError, ShapeError
 from chunkygan.projection import Projection
 from chunkygan.types import Codes, Segments
 
@@ -161,8 +161,9 @@ def test_other_files_are_no_projections(projection, tmp_path):
     save_file({"x": torch.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(ProjectionError, match="no projection"):
         chunkygan.load_projection(tmp_path / "other.safetensors")
-    with pytest.raises(WeightsError, match="missing"):
-        chunkygan.load_projection(tmp_path / "missing.safetensors")
+    for missing in (tmp_path / "missing.safetensors", tmp_path):
+        with pytest.raises(ProjectionError, match="no projection .*there is no such file"):
+            chunkygan.load_projection(missing)
     projection.save(tmp_path / "cut.safetensors")
     data = (tmp_path / "cut.safetensors").read_bytes()
     for end in range(0, len(data), 1024):
