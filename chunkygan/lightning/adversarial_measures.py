@@ -50,7 +50,7 @@ class Yardstick:
         count = len(self.reals.two_sets(self.size)[0])
         latents = torch.randn(count, generator.z_dim, generator=torch.Generator().manual_seed(7))
         for z in latents[rank::world].split(_AT_ONCE):
-            self.metric.update(to_levels(_drawn(generator, z.to(self.metric.device))), real=False)
+            self.metric.update(to_levels(_drawn(generator, z.to(self.metric.device), self.reals.size)), real=False)
         return self._compute()
 
     def _compute(self) -> float:
@@ -59,8 +59,8 @@ class Yardstick:
         return found
 
 
-def _drawn(generator: Generator, z: Tensor) -> Tensor:
-    return generator.synthesis(generator.styles(generator.mapping(z)))
+def _drawn(generator: Generator, z: Tensor, size: int | None) -> Tensor:
+    return generator.synthesis(generator.styles(generator.mapping(z)), size=size)
 
 
 def keep_score(path: Path, score: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from chunkygan.lightning.generator_schedule import available_at, items_at
@@ -22,10 +23,14 @@ class Reals:
         folder: of the kept pictures.
         seed: decides, with the step, which pictures a batch has.
         first, growth: pictures there are before the first step, and more after each.
+        size: longer side in pixels that pictures are averaged down to; None: as they are.
     """
 
-    def __init__(self, dataset: Any, folder: Path, seed: int, *, first: int, growth: int) -> None:
+    def __init__(
+        self, dataset: Any, folder: Path, seed: int, *, first: int, growth: int, size: int | None = None
+    ) -> None:
         self.dataset, self.folder, self.seed, self.first, self.growth = dataset, folder, seed, first, growth
+        self.size = size
         self._cache: Any = None
         self._filled = 0
 
@@ -79,13 +84,20 @@ class Reals:
         """
         available = available_at(step, int(self.cache.count), first=self.first, growth=self.growth)
         self.fill(available, alone=rank == 0, wait=wait)
-        found: dict[str, Tensor] = self.cache.batch(items_at(step, size, available, self.seed)[rank::world])
-        return found
+        return self._items(items_at(step, size, available, self.seed)[rank::world])
 
     def pictures(self, indices: Tensor) -> Tensor:
         """(n, 3, h, w) in [-1, 1] of items."""
-        images: Tensor = self.cache.batch(indices)["image"]
-        return images
+        return self._items(indices)["image"]
+
+    def _items(self, indices: Tensor) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = self.cache.batch(indices)
+        factor = max(found["image"].shape[-2:]) // self.size if self.size else 1
+        if factor > 1:
+            found["image"] = F.avg_pool2d(found["image"], factor)
+            if "labels" in found:
+                found["labels"] = found["labels"][:, factor // 2 :: factor, factor // 2 :: factor]
+        return found
 
     def two_sets(self, size: int) -> tuple[Tensor, Tensor]:
         """Indices of two sets of different pictures, up to `size` each, from those before the first step."""

@@ -84,7 +84,7 @@ class _Keep(pl.Callback):
         part.replace(state)
         columns, rows = SHEET
         z = torch.randn(columns * rows, module.average.z_dim, generator=torch.Generator().manual_seed(1))
-        drawn = draw(module.average, z.to(module.device))
+        drawn = draw(module.average, z.to(module.device), size=module.options.size)
         write_image(self.out_dir / f"samples_{module.step:07d}.png", grid(drawn, columns))
         pictures = str(module.step * module.options.batch)
         write_weights(module.average, self.out_dir / "generator.safetensors", adversarial_pictures=pictures)
@@ -147,6 +147,20 @@ def _resolution(dataset: Any) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
+def _reduced(resolution: tuple[int, int], size: int | None) -> tuple[int, int]:
+    """(height, width) of the pictures that are judged.
+
+    Raises:
+        ComponentError: no halving of the full picture has a longer side of `size`.
+    """
+    longer = max(resolution)
+    halvings = {longer >> k: k for k in range(longer.bit_length()) if min(resolution) >> k >= 8}
+    if size is not None and size not in halvings:
+        raise ComponentError(f"training.size must be one of {', '.join(map(str, halvings))} here; got {size}")
+    k = halvings[size or longer]
+    return resolution[0] >> k, resolution[1] >> k
+
+
 def train(
     dataset: Any,
     out_dir: Path,
@@ -171,6 +185,7 @@ def train(
     average: float = 10_000,
     average_ramp_up: float = 0.05,
     head_start: int = 0,
+    size: int | None = None,
     augment: list[Literal["blit", "geometry", "colour"]] | None = None,
     augment_target: float | None = 0.6,
     augment_p: float = 0.0,
@@ -209,6 +224,8 @@ def train(
         average: pictures after which half of the running mean is replaced.
         average_ramp_up: early on, no more than this share of the pictures seen.
         head_start: steps in which only the discriminator learns, where the generator already can draw.
+        size: longer side in pixels of the generator's partial sum that learns, and that pictures are averaged down to:
+            outlines are learnt sooner where pictures are cheap. None: the whole picture.
         augment: groups of changes; None: all three. An empty list: no augmentation.
         augment_target: how sure of real pictures the discriminator may be, 0 to 1; None: the probability stays.
         augment_p: the probability to begin with.
@@ -232,19 +249,20 @@ def train(
     torch.manual_seed(seed)
     resolution = _resolution(dataset)
     drawing = _generator(start, generator or {}, resolution)
-    judging = create("discriminator", discriminator or "stylegan2", resolution=resolution, c_dim=0)
+    judged = _reduced(resolution, size)
+    judging = create("discriminator", discriminator or "stylegan2", resolution=judged, c_dim=0)
     options = Options(
         pictures, batch, learning_rate, mapping_rate, discriminator_rate,
-        default_gamma(min(resolution), batch) if gamma is None else gamma,
-        r1_interval, path_length, path_interval, mixing, average, average_ramp_up, head_start,
+        default_gamma(min(judged), batch) if gamma is None else gamma,
+        r1_interval, path_length, path_interval, mixing, average, average_ramp_up, head_start, size,
         GROUPS if augment is None else tuple(augment), augment_target, augment_p, augment_span,
     )  # fmt: skip
     folder = Path(cache) if cache else out_dir / "cache"
     first = max(first_items, 2 * measured if perceptual else 1)
-    reals = Reals(dataset, folder, seed, first=first, growth=item_growth)
+    reals = Reals(dataset, folder, seed, first=first, growth=item_growth, size=size)
     yardstick = None
     if perceptual:
-        yardstick = Yardstick(create("perceptual", perceptual), reals, measured, resolution)
+        yardstick = Yardstick(create("perceptual", perceptual), reals, measured, judged)
     anchor = _anchor(dataset, drawing, anchor_pixels, anchor_features, perceptual)
     module = AdversarialTraining(drawing, judging, reals, options, seed, anchor)
     (out_dir / "options.txt").write_text(f"{asdict(options)}\n", encoding="utf-8")

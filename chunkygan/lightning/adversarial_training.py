@@ -53,6 +53,7 @@ class Options:
     average: float
     average_ramp_up: float
     head_start: int
+    size: int | None = None
     augment: Sequence[str] = GROUPS
     augment_target: float | None = 0.6
     augment_p: float = 0.0
@@ -116,7 +117,7 @@ class AdversarialTraining(pl.LightningModule):
         rng = self.rng(purpose)
         ws = mixed_ws(self.generator, n, self.options.mixing, rng) if z is None else self.generator.mapping(z)
         noise = fresh_noise(self.noise_sizes, n, rng)
-        return self.generator.synthesis(self.generator.styles(ws), noise=noise), ws
+        return self.generator.synthesis(self.generator.styles(ws), noise=noise, size=self.options.size), ws
 
     def changed(self, images: Tensor, purpose: str) -> Tensor:
         """The pictures as the discriminator sees them."""

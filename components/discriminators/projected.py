@@ -1,4 +1,4 @@
-"""A discriminator that sees pictures through a frozen network: it learns from far fewer pictures than one of pixels."""
+"""A discriminator that sees pictures through a frozen network: it learns from fewer pictures than one of pixels."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from chunkygan.errors import ShapeError
 from chunkygan.interfaces import Discriminator
 from chunkygan.shapes import check_shape
 
-SMALLEST = 8
-"""Pixels of the shorter side of a map of judgements; smaller feature maps are judged as they are."""
+SMALLEST, NARROWEST = 8, 32
+"""Pixels of the shorter side of a map of judgements, smaller feature maps being judged as they are; and the fewest
+channels of a head's hidden layers."""
 
 
 class Projection(nn.Module):
@@ -58,7 +59,7 @@ class Head(nn.Sequential):
     def __init__(self, width: int, side: int, widest: int) -> None:
         layers: list[nn.Module] = []
         while side > SMALLEST:
-            wider = min(2 * width, widest)
+            wider = min(max(2 * width, NARROWEST), widest)
             layers += _hidden(nn.Conv2d(width, wider, 4, stride=2, padding=1))
             width, side = wider, side // 2
         layers += _hidden(nn.Conv2d(width, width, 3, padding=1))
@@ -66,10 +67,11 @@ class Head(nn.Sequential):
 
 
 class ProjectedDiscriminator(Discriminator):
-    """Heads on the feature maps of a frozen perceptual network, one each, judging place by place.
+    """Heads on the feature maps of a frozen perceptual network, one each, judging place by place; one on the picture.
 
     Nothing about pictures has to be learnt but what gives drawn ones away, so it serves where pictures, or the time to
-    see them, are few. Spectral normalisation keeps the heads smooth in place of R1: leave that out (`gamma: 0`).
+    see them, are few. The head that sees the picture itself looks after what the frozen network is blind to. Spectral
+    normalisation keeps the heads smooth in place of R1: leave that out (`gamma: 0`).
 
     Args:
         resolution: (height, width) of the pictures in pixels.
@@ -81,8 +83,8 @@ class ProjectedDiscriminator(Discriminator):
     Raises:
         ShapeError: classes are asked for.
 
-    Source: Sauer et al., Projected GANs Converge Faster (2021), section 3; groups of channels are normalised, not
-    batches, so that a picture is judged alone.
+    Source: Sauer et al., Projected GANs Converge Faster (2021), section 3. Theirs normalises batches, which would make
+    a picture's judgement depend on its neighbours, where here groups of channels are; and has no head for pixels.
     """
 
     def __init__(
@@ -102,7 +104,8 @@ class ProjectedDiscriminator(Discriminator):
         with torch.no_grad():
             maps = self.perceptual.taps(torch.zeros(1, 3, height, width))
         self.projection = Projection([found.shape[1] for found in maps], seed).requires_grad_(False)
-        self.heads = nn.ModuleList(Head(found.shape[1], min(found.shape[-2:]), widest) for found in maps)
+        judged = [torch.zeros(1, 3, height, width), *maps]
+        self.heads = nn.ModuleList(Head(found.shape[1], min(found.shape[-2:]), widest) for found in judged)
         self.register_buffer("scales", torch.zeros(len(maps)))
 
     scales: Tensor
@@ -114,7 +117,7 @@ class ProjectedDiscriminator(Discriminator):
         maps = self.perceptual.taps(images)
         if not bool(self.scales.all()):  # data-dependent, once: networks differ in how large their features are
             self.scales = torch.stack([1 / found.detach().square().mean().sqrt().clamp(min=1e-8) for found in maps])
-        seen = self.projection([found * scale for found, scale in zip(maps, self.scales)])
+        seen = [images, *self.projection([found * scale for found, scale in zip(maps, self.scales)])]
         return torch.cat([head(found).flatten(1) for head, found in zip(self.heads, seen)], 1)
 
 

@@ -238,3 +238,22 @@ def test_scores_of_a_run_before_a_kill_give_way(tmp_path):
     for pictures in (10, 20, 30, 20):
         keep_score(tmp_path / "scores.json", {"pictures": pictures, "floor": pictures / 10})
     assert [score["pictures"] for score in json.loads((tmp_path / "scores.json").read_text())] == [10, 20]
+
+
+def test_a_smaller_size_trains_the_lower_blocks_alone(tmp_path):
+    options = {**TINY, "discriminator": {"name": "stylegan2", "channels": [8, 8]}, "size": 8, "augment": []}
+    adversarial_run.train(dataset(), tmp_path, 0, pictures=16, **options)
+    torch.manual_seed(0)
+    begun, trained = adversarial_run._generator(None, GENERATOR, (16, 16)).state_dict(), state(tmp_path)
+    moved = {name for name, value in begun.items() if not torch.equal(trained[f"generator.{name}"], value)}
+    assert any(".b8." in name for name in moved) and not any(".b16." in name for name in moved)
+    reals = Reals(dataset(), tmp_path / "cache", 0, first=8, growth=1)
+    small = Reals(dataset(), tmp_path / "cache", 0, first=8, growth=1, size=8)
+    whole, half = reals.batch(2, 4), small.batch(2, 4)
+    torch.testing.assert_close(half["image"], torch.nn.functional.avg_pool2d(whole["image"], 2))
+    assert half["labels"].shape == (4, 8, 8) and torch.equal(half["z"], whole["z"])
+
+
+def test_sizes_that_no_halving_gives_are_refused(tmp_path):
+    with pytest.raises(ComponentError, match="training.size must be one of 16, 8 here; got 12"):
+        adversarial_run.train(dataset(), tmp_path, 0, pictures=4, **TINY, size=12)

@@ -31,7 +31,7 @@ def test_the_heads_alone_learn():
     assert all(bool(value.grad.any()) for name, value in made.named_parameters() if value.requires_grad)
 
 
-@pytest.mark.parametrize(("size", "places"), [((32, 32), 64 + 64 + 64 + 16 + 4), ((32, 48), 96 + 96 + 96 + 24 + 6)])
+@pytest.mark.parametrize(("size", "places"), [((32, 32), 4 * 64 + 16 + 4), ((32, 48), 4 * 96 + 24 + 6)])
 def test_every_map_is_judged_in_eight_places_a_side_or_its_own(size, places):
     assert discriminator(resolution=size)(pictures(2, size)).shape == (2, places)
 
@@ -66,6 +66,14 @@ def test_fine_places_see_what_coarse_maps_know():
     maps[-1] -= 1.0
     maps[0] += 1.0
     assert [bool(found.any()) for found in made.projection(maps)] == [True] + [False] * (len(maps) - 1)
+
+
+def test_one_head_sees_what_the_frozen_network_is_blind_to():
+    made = discriminator().eval()
+    blind = [torch.ones_like(found) for found in made.perceptual.taps(pictures())]
+    made.perceptual.taps = lambda images: blind
+    one, other = made(pictures()), made(-pictures())
+    assert not torch.equal(one[:, :64], other[:, :64]) and torch.equal(one[:, 64:], other[:, 64:])
 
 
 def test_it_learns_to_tell_sharp_edges_from_soft_ones():
