@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from chunkygan.interfaces import Perceptual
@@ -19,13 +20,22 @@ class Anchor(nn.Module):
         pixels: weight of the difference of pixels and their slopes, at three sizes.
         features: weight of the difference of feature maps, each in units of its own mean.
         perceptual: the network whose `taps` these are; may be None where `features` is 0.
+        size: longer side that pictures are averaged down to before pixels are compared: colours and shapes are held,
+            and what is finer is the adversary's, which is not drawn to the mean of what is unsure. None: not at all.
     """
 
     weights: Tensor
 
-    def __init__(self, classes: Sequence[str], pixels: float, features: float, perceptual: Perceptual | None) -> None:
+    def __init__(
+        self,
+        classes: Sequence[str],
+        pixels: float,
+        features: float,
+        perceptual: Perceptual | None,
+        size: int | None = None,
+    ) -> None:
         super().__init__()
-        self.pixels, self.features = pixels, features
+        self.pixels, self.features, self.size = pixels, features, size
         self.perceptual = perceptual if features else None
         weights = torch.tensor([PART_WEIGHTS.get(name, 1.0) for name in classes])
         self.register_buffer("weights", weights, persistent=False)
@@ -37,7 +47,8 @@ class Anchor(nn.Module):
             drawn, wanted: (n, 3, h, w) in [-1, 1].
             labels: (n, h, w), classes.
         """
-        loss = self.pixels * pyramid_distance(drawn, wanted, part_weights(labels, self.weights))
+        compared = self._reduced(drawn), self._reduced(wanted), self._reduced(part_weights(labels, self.weights))
+        loss = self.pixels * pyramid_distance(*compared)
         if self.perceptual is None:
             return loss
         with torch.no_grad():
@@ -45,3 +56,7 @@ class Anchor(nn.Module):
         taps = zip(self.perceptual.taps(drawn), known)
         apart = [(found - real).abs().mean() / real.abs().mean().clamp(min=1e-8) for found, real in taps]
         return loss + self.features * torch.stack(apart).sum()
+
+    def _reduced(self, x: Tensor) -> Tensor:
+        factor = max(x.shape[-2:]) // self.size if self.size else 1
+        return F.avg_pool2d(x, factor) if factor > 1 else x

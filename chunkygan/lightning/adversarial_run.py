@@ -14,11 +14,10 @@ import torch
 from chunkygan.build import create
 from chunkygan.errors import ChunkyGANError, ComponentError
 from chunkygan.images import write_image
-from chunkygan.interfaces import Generator
-from chunkygan.lightning.adversarial_anchor import Anchor
 from chunkygan.lightning.adversarial_augment import GROUPS
 from chunkygan.lightning.adversarial_losses import default_gamma
 from chunkygan.lightning.adversarial_measures import Yardstick, keep_score
+from chunkygan.lightning.adversarial_parts import anchor_of, first_generator, reduced, resolution_of
 from chunkygan.lightning.adversarial_reals import Reals
 from chunkygan.lightning.adversarial_training import AdversarialTraining, Options
 from chunkygan.lightning.generator_export import draw, write_weights
@@ -101,66 +100,6 @@ class _Keep(pl.Callback):
             print(f"step {module.step} {self.yardstick.name} {found:.4f} floor {floor:.4f}", flush=True)
 
 
-def _generator(start: str | None, options: Mapping[str, Any], resolution: tuple[int, int]) -> Generator:
-    """The generator that training begins with, free to change.
-
-    Raises:
-        ComponentError: its pictures are of another size than the data set's, or it takes classes.
-    """
-    origin: dict[str, Any] = {"weights": start} if start else {"resolution": resolution[0]}
-    spec = {"name": "stylegan2", **origin, **options}
-    generator: Generator = create("generator", spec).requires_grad_(True).train()
-    if generator.resolution != resolution:
-        raise ComponentError(
-            f"the generator draws {generator.resolution} pixels, the data set has {resolution}; "
-            "change dataset.resolution or training.generator"
-        )
-    if generator.c_dim:
-        raise ComponentError(f"training.start: the generator takes {generator.c_dim} classes; data sets here have none")
-    return generator
-
-
-def _anchor(
-    dataset: Any, generator: Generator, pixels: float, features: float, perceptual: Mapping[str, Any] | None
-) -> Anchor | None:
-    """What keeps drawn pictures near their latents' own; None where neither weight asks for it.
-
-    Raises:
-        ComponentError: the data set knows no latents, or those of another width, or there is no network for features.
-    """
-    if not pixels and not features:
-        return None
-    width = getattr(dataset, "z_dim", None)
-    if width != generator.z_dim:
-        known = "no pictures of latents" if width is None else f"latents of {width} numbers"
-        raise ComponentError(
-            f"training.anchor_pixels, training.anchor_features: the generator takes latents of {generator.z_dim} "
-            f"numbers, and the data set knows {known}; both must be 0 here"
-        )
-    if features and perceptual is None:
-        raise ComponentError("training.anchor_features: there is no perceptual network to compare features with")
-    return Anchor(dataset.classes, pixels, features, create("perceptual", dict(perceptual)) if perceptual else None)
-
-
-def _resolution(dataset: Any) -> tuple[int, int]:
-    size = dataset.resolution
-    return (size, size) if isinstance(size, int) else (size[0], size[1])
-
-
-def _reduced(resolution: tuple[int, int], size: int | None) -> tuple[int, int]:
-    """(height, width) of the pictures that are judged.
-
-    Raises:
-        ComponentError: no halving of the full picture has a longer side of `size`.
-    """
-    longer = max(resolution)
-    halvings = {longer >> k: k for k in range(longer.bit_length()) if min(resolution) >> k >= 8}
-    if size is not None and size not in halvings:
-        raise ComponentError(f"training.size must be one of {', '.join(map(str, halvings))} here; got {size}")
-    k = halvings[size or longer]
-    return resolution[0] >> k, resolution[1] >> k
-
-
 def train(
     dataset: Any,
     out_dir: Path,
@@ -177,6 +116,7 @@ def train(
     discriminator_rate: float = 1.0,
     anchor_pixels: float = 0.0,
     anchor_features: float = 0.0,
+    anchor_size: int | None = None,
     gamma: float | None = None,
     r1_interval: int = 16,
     path_length: float = 2.0,
@@ -217,6 +157,7 @@ def train(
         anchor_pixels, anchor_features: weights of the differences between what is drawn for a latent and the picture
             that the data set has for it: of pixels, and of the feature maps of `perceptual`. 0 for both: the
             generator's pictures need only be like real ones. Anchored pictures have one style each.
+        anchor_size: longer side that both are averaged down to before pixels are compared; None: as they are.
         gamma: weight of R1; None: 0.0002 resolution^2 / batch.
         r1_interval, path_interval: steps between two steps of each regulariser.
         path_length: weight of the path-length penalty; 0: none.
@@ -247,9 +188,9 @@ def train(
     """
     out_dir.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
-    resolution = _resolution(dataset)
-    drawing = _generator(start, generator or {}, resolution)
-    judged = _reduced(resolution, size)
+    resolution = resolution_of(dataset)
+    drawing = first_generator(start, generator or {}, resolution)
+    judged = reduced(resolution, size)
     judging = create("discriminator", discriminator or "stylegan2", resolution=judged, c_dim=0)
     options = Options(
         pictures, batch, learning_rate, mapping_rate, discriminator_rate,
@@ -263,7 +204,7 @@ def train(
     yardstick = None
     if perceptual:
         yardstick = Yardstick(create("perceptual", perceptual), reals, measured, judged)
-    anchor = _anchor(dataset, drawing, anchor_pixels, anchor_features, perceptual)
+    anchor = anchor_of(dataset, drawing, anchor_pixels, anchor_features, anchor_size, perceptual)
     module = AdversarialTraining(drawing, judging, reals, options, seed, anchor)
     (out_dir / "options.txt").write_text(f"{asdict(options)}\n", encoding="utf-8")
     state = out_dir / "state.ckpt"

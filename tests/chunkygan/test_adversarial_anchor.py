@@ -47,6 +47,15 @@ def test_what_it_should_be_costs_nothing_and_the_terms_add_up():
     torch.testing.assert_close(both, one + other)
 
 
+def test_what_is_finer_than_the_size_compared_is_free():
+    labels, wanted = torch.zeros(1, 32, 32, dtype=torch.long), pictures(0, 1)
+    chequers = 0.1 * (1 - 2 * (torch.arange(32)[:, None] + torch.arange(32)).remainder(2)).float()
+    coarse = Anchor(CLASSES, 1.0, 0.0, None, size=16)
+    assert float(coarse(wanted + chequers, wanted, labels)) == pytest.approx(0, abs=1e-6)
+    assert float(anchor(1.0, 0.0)(wanted + chequers, wanted, labels)) > 0.05
+    assert float(coarse(wanted + 0.1, wanted, labels)) == pytest.approx(0.1, rel=1e-4)
+
+
 def test_eyes_count_more_than_background():
     labels = torch.zeros(1, 32, 32, dtype=torch.long)
     labels[..., :16] = 1

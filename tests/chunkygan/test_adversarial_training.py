@@ -14,13 +14,14 @@ from chunkygan._torchvision import ensure_importable
 
 ensure_importable()
 
+from chunkygan.build import create  # noqa: E402
 from chunkygan.components.datasets.folder import Folder  # noqa: E402
 from chunkygan.components.datasets.procfaces import ProcFaces  # noqa: E402
 from chunkygan.components.generators.stylegan2_files import read_generator  # noqa: E402
 from chunkygan.components.perceptual.domain_backbone import DomainBackbone  # noqa: E402
 from chunkygan.errors import ChunkyGANError, ComponentError  # noqa: E402
 from chunkygan.images import write_image  # noqa: E402
-from chunkygan.lightning import adversarial_run, adversarial_training  # noqa: E402
+from chunkygan.lightning import adversarial_parts, adversarial_run, adversarial_training  # noqa: E402
 from chunkygan.lightning.adversarial_measures import keep_score  # noqa: E402
 from chunkygan.lightning.adversarial_reals import Reals  # noqa: E402
 from chunkygan.lightning.adversarial_sampling import fresh_noise, mixed_ws  # noqa: E402
@@ -64,7 +65,7 @@ def test_every_network_moves_and_the_average_follows(tmp_path):
     adversarial_run.train(dataset(), tmp_path, 0, pictures=8, **TINY)
     moved = state(tmp_path)
     torch.manual_seed(0)
-    begun = adversarial_run._generator(None, GENERATOR, (16, 16)).state_dict()
+    begun = adversarial_parts.first_generator(None, GENERATOR, (16, 16)).state_dict()
     for name in ("synthesis_network.b16.conv1.weight", "map.fc0.weight"):
         now, mean = moved[f"generator.{name}"], moved[f"average.{name}"]
         assert not torch.equal(now, begun[name]) and not torch.equal(mean, begun[name])
@@ -187,8 +188,8 @@ def test_the_discriminator_learns_to_tell(tmp_path):
     adversarial_run.train(dataset(), tmp_path, 0, pictures=8 * 40, **{**options, "save_every": 40})
     torch.manual_seed(0)
     module = adversarial_training.AdversarialTraining(
-        adversarial_run._generator(None, GENERATOR, (16, 16)),
-        adversarial_run.create("discriminator", TINY["discriminator"], resolution=(16, 16), c_dim=0),
+        adversarial_parts.first_generator(None, GENERATOR, (16, 16)),
+        create("discriminator", TINY["discriminator"], resolution=(16, 16), c_dim=0),
         Reals(dataset(), tmp_path / "cache", 0, first=8, growth=1),
         adversarial_training.Options(8, 8, 0.01, 1.0, 1.0, 0.0, 16, 0.0, 4, 0.9, 100.0, 0.0, 0),
         0,
@@ -201,7 +202,7 @@ def test_the_discriminator_learns_to_tell(tmp_path):
 
 def test_codes_are_mixed_as_often_as_asked_and_in_one_place():
     torch.manual_seed(0)
-    generator = adversarial_run._generator(None, GENERATOR, (16, 16))
+    generator = adversarial_parts.first_generator(None, GENERATOR, (16, 16))
 
     def rng():
         return torch.Generator().manual_seed(4)
@@ -244,7 +245,7 @@ def test_a_smaller_size_trains_the_lower_blocks_alone(tmp_path):
     options = {**TINY, "discriminator": {"name": "stylegan2", "channels": [8, 8]}, "size": 8, "augment": []}
     adversarial_run.train(dataset(), tmp_path, 0, pictures=16, **options)
     torch.manual_seed(0)
-    begun, trained = adversarial_run._generator(None, GENERATOR, (16, 16)).state_dict(), state(tmp_path)
+    begun, trained = adversarial_parts.first_generator(None, GENERATOR, (16, 16)).state_dict(), state(tmp_path)
     moved = {name for name, value in begun.items() if not torch.equal(trained[f"generator.{name}"], value)}
     assert any(".b8." in name for name in moved) and not any(".b16." in name for name in moved)
     reals = Reals(dataset(), tmp_path / "cache", 0, first=8, growth=1)
