@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from chunkygan.allocator import give_back
 from chunkygan.drawing import cover_of_segments
 from chunkygan.interfaces import Generator, Perceptual
 from chunkygan.types import Segments, Window
@@ -153,13 +154,17 @@ def _kept_of_comparison(generator: Generator, perceptual: Perceptual | None) -> 
 
 
 def free_bytes(device: torch.device | str = "cpu") -> int | None:
-    """Bytes that can still be taken on a device; None where the system does not tell."""
+    """Bytes that can still be taken on a device; None where the system does not tell.
+
+    On a CPU, what this process had freed and kept is returned to the system first.
+    """
     device = torch.device(device)
     if device.type == "cuda":
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + cached
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    give_back()
     known = [free for free in (_free_in_system(), _free_in_group()) if free is not None]
     return min(known, default=None)
 

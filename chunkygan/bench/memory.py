@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from chunkygan.allocator import give_back, keep_freed_memory
 from chunkygan.bench.cases import Case, bench_of, our_step, plain_step
 from chunkygan.errors import ChunkyGANError
 
@@ -50,6 +50,7 @@ def row(case: Case, perceptual: dict[str, Any]) -> dict[str, Any]:
 
 
 def _print_peak(way: str, case: dict[str, Any], perceptual: dict[str, Any]) -> None:
+    keep_freed_memory()
     made = Case(**case)
     step = (our_step if way == "ours" else plain_step)(made, bench_of(made, perceptual))
     print(json.dumps(peak_of(lambda: [step() for _ in range(STEPS)], made.device)))
@@ -62,20 +63,12 @@ def peak_of(work: Callable[[], object], device: str = "cpu") -> Peak:
         before = torch.cuda.memory_allocated(device)
         work()
         return Peak(torch.cuda.max_memory_allocated(device) - before, torch.cuda.max_memory_allocated(device))
-    _give_back()
+    give_back()  # what was freed would be used again unseen
     resets = _reset_peak()
     before = _status("VmRSS") if resets else _highest_ever()
     work()
     peak = _status("VmHWM") if resets else _highest_ever()
     return Peak(peak - before, peak)
-
-
-def _give_back() -> None:
-    """Returns what was freed to the system, so that it is not used again unseen; where the C library can."""
-    try:
-        ctypes.CDLL(None).malloc_trim(0)
-    except (AttributeError, OSError, TypeError):
-        pass
 
 
 def _reset_peak() -> bool:

@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Sequence
 
 from chunkygan import __version__
+from chunkygan.allocator import keep_freed_memory
 from chunkygan.errors import ChunkyGANError
 from chunkygan.wording import did_you_mean
 
@@ -93,7 +94,9 @@ def _dispatch(argv: list[str]) -> int:
     )
     module.configure(parser)
     # Intermixed, so that key=value may stand anywhere.
-    return module.run(parser.parse_intermixed_args(rest)) or 0
+    arguments = parser.parse_intermixed_args(rest)
+    keep_freed_memory()
+    return module.run(arguments) or 0
 
 
 def _help() -> str:
