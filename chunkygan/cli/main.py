@@ -53,8 +53,14 @@ _MENDABLE = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code."""
+    """Runs one command and returns its exit code.
+
+    Args:
+        argv: the words after ``chunkygan``; None: those of this process, which is then ours to set up.
+    """
     try:
+        if argv is None:
+            keep_freed_memory()
         code = _dispatch(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
         return code
@@ -94,9 +100,7 @@ def _dispatch(argv: list[str]) -> int:
     )
     module.configure(parser)
     # Intermixed, so that key=value may stand anywhere.
-    arguments = parser.parse_intermixed_args(rest)
-    keep_freed_memory()
-    return module.run(arguments) or 0
+    return module.run(parser.parse_intermixed_args(rest)) or 0
 
 
 def _help() -> str:

@@ -95,7 +95,8 @@ def test_seconds_of_a_batch_add_up_to_its_time(tiny_run, invert):
     invert("out", "batch=4", "output.report=false")
     took = time.monotonic() - began
     parts = [json.loads((tiny_run / "out" / name / "metrics.json").read_text())["seconds"] for name in NAMES]
-    assert 0 < sum(parts) <= took and max(parts) == min(parts)
+    assert 0 < sum(parts) <= took + 0.02  # each is rounded to hundredths
+    assert max(parts) - min(parts) < 0.015
 
 
 def test_inverters_that_fit_one_at_a_time_say_so(tiny_run, invert, capsys):

@@ -155,3 +155,11 @@ def test_a_file_with_an_equals_sign_in_its_name_is_a_file(tmp_path: Path, monkey
     monkeypatch.chdir(tmp_path)
     Path("a=b.png").touch()
     assert split_words(["a=b.png", "c=d"]) == (["a=b.png"], ["c=d"])
+
+
+def test_the_allocator_is_set_in_a_process_of_its_own_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[bool] = []
+    monkeypatch.setattr("chunkygan.cli.main.keep_freed_memory", lambda: called.append(True))
+    assert cli.main(["--version"]) == 0 and not called
+    monkeypatch.setattr("sys.argv", ["chunkygan", "--version"])
+    assert cli.main() == 0 and called
