@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from chunkygan.interfaces import Perceptual
-from chunkygan.lightning.generator_losses import PART_WEIGHTS, part_weights, pyramid_distance
+from chunkygan.lightning.generator_losses import PART_WEIGHTS, part_weights, pyramid_distance, shrink
 
 
 class Anchor(nn.Module):
@@ -47,8 +46,8 @@ class Anchor(nn.Module):
             drawn, wanted: (n, 3, h, w) in [-1, 1].
             labels: (n, h, w), classes.
         """
-        compared = self._reduced(drawn), self._reduced(wanted), self._reduced(part_weights(labels, self.weights))
-        loss = self.pixels * pyramid_distance(*compared)
+        compared = drawn, wanted, part_weights(labels, self.weights)
+        loss = self.pixels * pyramid_distance(*(shrink(x, self.size) for x in compared))
         if self.perceptual is None:
             return loss
         with torch.no_grad():
@@ -56,7 +55,3 @@ class Anchor(nn.Module):
         taps = zip(self.perceptual.taps(drawn), known)
         apart = [(found - real).abs().mean() / real.abs().mean().clamp(min=1e-8) for found, real in taps]
         return loss + self.features * torch.stack(apart).sum()
-
-    def _reduced(self, x: Tensor) -> Tensor:
-        factor = max(x.shape[-2:]) // self.size if self.size else 1
-        return F.avg_pool2d(x, factor) if factor > 1 else x

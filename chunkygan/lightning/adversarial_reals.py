@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from chunkygan.lightning.generator_losses import shrink
 from chunkygan.lightning.generator_schedule import available_at, items_at
 
 _AT_ONCE = 256
@@ -92,12 +92,11 @@ class Reals:
 
     def _items(self, indices: Tensor) -> dict[str, Tensor]:
         found: dict[str, Tensor] = self.cache.batch(indices)
-        factor = max(found["image"].shape[-2:]) // self.size if self.size else 1
-        if factor > 1:
-            found["image"] = F.avg_pool2d(found["image"], factor)
-            if "labels" in found:
-                found["labels"] = found["labels"][:, factor // 2 :: factor, factor // 2 :: factor]
-        return found
+        image = shrink(found["image"], self.size)
+        every = found["image"].shape[-1] // image.shape[-1]
+        if "labels" in found:
+            found["labels"] = found["labels"][:, every // 2 :: every, every // 2 :: every]
+        return {**found, "image": image}
 
     def two_sets(self, size: int) -> tuple[Tensor, Tensor]:
         """Indices of two sets of different pictures, up to `size` each, from those before the first step."""

@@ -53,10 +53,10 @@ def pyramid_distance(drawn: Tensor, wanted: Tensor, weights: Tensor, *, levels: 
     return total / levels
 
 
-def shrink(image: Tensor, size: int) -> Tensor:
-    """Pictures (n, c, h, h) at size x size, by averaging."""
-    factor = image.shape[-1] // size
-    return image if factor == 1 else F.avg_pool2d(image, factor)
+def shrink(image: Tensor, size: int | None) -> Tensor:
+    """Pictures (n, c, h, w) averaged down so that their longer side is `size`; None, or no smaller: as they are."""
+    factor = max(image.shape[-2:]) // size if size else 1
+    return F.avg_pool2d(image, factor) if factor > 1 else image
 
 
 def part_of(labels: Tensor, classes: list[int]) -> Tensor:
