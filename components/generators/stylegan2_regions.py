@@ -24,14 +24,14 @@ def conv_input(out: Interval) -> Interval:
     return out[0] - 1, out[1] + 1
 
 
-def filter_input(out: Interval) -> Interval:
-    """What the 4-tap filter reads of the transposed convolution's result (2 n + 1 long), padding included."""
-    return out[0] - 1, out[1] + 2
+def even(interval: Interval) -> Interval:
+    """The interval between the even numbers around one."""
+    return interval[0] - interval[0] % 2, interval[1] + interval[1] % 2
 
 
-def transposed_input(out: Interval) -> Interval:
-    """What a 3-tap stride-2 transposed convolution reads to make out: entry k takes inputs (k - 2) / 2 to k / 2."""
-    return -((2 - out[0]) // 2), (out[1] - 1) // 2 + 1
+def upsampling_input(out: Interval) -> Interval:
+    """What the upsampling convolution reads to make out, which lies between even numbers; its padding included."""
+    return out[0] // 2 - 1, out[1] // 2 + 1
 
 
 def upsample_input(out: Interval) -> Interval:
@@ -46,18 +46,14 @@ class BlockRegions:
     Attributes:
         length: length of the axis at this resolution.
         inputs: features of the block below (of the constant, for the first block).
-        transposed: result of the transposed convolution, 2 * length_below + 1 long.
-        middle: result of the upsampling convolution.
-        features: result of the second convolution.
-        image: the picture's partial sum.
+        middle: result of the upsampling convolution, between even numbers, so that no pixel of it is cut off.
+        features: result of the second convolution, and the picture's partial sum.
     """
 
     length: int
     inputs: Interval
-    transposed: Interval
     middle: Interval
     features: Interval
-    image: Interval
 
 
 @lru_cache(maxsize=8192)
@@ -69,16 +65,13 @@ def plan(lengths: tuple[int, ...], out: Interval) -> tuple[BlockRegions, ...]:
         out: the stretch of the picture at the last of them.
     """
     regions: list[BlockRegions] = []
-    features = image = out
-    for level in range(len(lengths) - 1, -1, -1):
-        length = lengths[level]
-        middle = clip(conv_input(features), length)
-        below = lengths[level - 1] if level else length
-        transposed = clip(filter_input(middle), 2 * below + 1)
-        inputs = clip(transposed_input(transposed), below) if level else middle
-        regions.append(BlockRegions(length, inputs, transposed, middle, features, image))
-        features, image = inputs, clip(upsample_input(image), below)
-    return tuple(regions[::-1])
+    for level in range(len(lengths) - 1, 0, -1):
+        middle = clip(even(conv_input(out)), lengths[level])
+        inputs = clip(upsampling_input(middle), lengths[level - 1])
+        regions.append(BlockRegions(lengths[level], inputs, middle, out))
+        out = inputs
+    lowest = clip(conv_input(out), lengths[0])
+    return BlockRegions(lengths[0], lowest, lowest, out), *regions[::-1]
 
 
 @lru_cache(maxsize=65536)
@@ -143,10 +136,9 @@ def plan_together(lengths: tuple[int, ...], outs: tuple[Interval, ...], begin: i
 
 
 def _uncut(length: int, n: int) -> BlockRegions:
-    """The intervals that n features from 0 on need, for the block and for the picture."""
-    middle = conv_input((0, n))
-    transposed = filter_input(middle)
-    return BlockRegions(length, transposed_input(transposed), transposed, middle, (0, n), (0, n))
+    """The intervals that n features from 0 on need."""
+    middle = even(conv_input((0, n)))
+    return BlockRegions(length, upsampling_input(middle), middle, (0, n))
 
 
 @lru_cache(maxsize=8192)

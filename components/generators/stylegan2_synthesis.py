@@ -8,12 +8,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from chunkygan.components.generators.stylegan2_layers import Modulation, StyledConv, ToRGB, upsample_image
-from chunkygan.components.generators.stylegan2_regions import BlockRegions, Interval, plan
+from chunkygan.components.generators.stylegan2_layers import (
+    Area,
+    Modulation,
+    StyledConv,
+    ToRGB,
+    cropped,
+    upsample_image,
+)
+from chunkygan.components.generators.stylegan2_regions import BlockRegions, plan
 from chunkygan.types import Feature, Styles, Window
-
-Area = tuple[Interval, Interval]
-"""Rows and columns of a rectangle."""
 
 Plan = list[tuple[BlockRegions, BlockRegions]]
 """Rows and columns of every block, lowest resolution first."""
@@ -79,12 +83,11 @@ def _of(noise: Tensor | None, sample: int) -> Tensor | None:
 
 @dataclass(frozen=True)
 class Drawn:
-    """What is drawn up to some block: features and the picture's partial sum, each on its rectangle."""
+    """What is drawn up to some block: features and the picture's partial sum, on a rectangle."""
 
     x: Tensor
-    x_area: Area
+    area: Area
     image: Tensor | None = None
-    image_area: Area = ((0, 0), (0, 0))
 
     def split(self) -> list[Drawn]:
         """Each sample of the batch."""
@@ -172,33 +175,23 @@ class Synthesis(nn.Module):
         self, drawn: Drawn, level: int, regions: tuple[BlockRegions, BlockRegions], inputs: Inputs
     ) -> Drawn:
         """One block more, on the rectangles of `regions`."""
-        block, convs = self.blocks[level], first_conv(level)
-        rows, columns = regions
-        x = cropped(drawn.x, drawn.x_area, (rows.inputs, columns.inputs)).to(inputs.dtypes[level])
-        for number, conv in enumerate(block.convs, convs):
+        block, (rows, columns) = self.blocks[level], regions
+        x = cropped(drawn.x, drawn.area, (rows.inputs, columns.inputs)).to(inputs.dtypes[level])
+        for number, conv in enumerate(block.convs, first_conv(level)):
             area = (rows.middle, columns.middle) if conv.up else (rows.features, columns.features)
             noise = inputs.noises[number]
             noise = None if noise is None else noise[(..., slice(*area[0]), slice(*area[1]))]
             x = conv(x, inputs.modulations[number], noise, regions)
             x = with_feature(x, number, area, inputs.feature)
-        features, image_area = (rows.features, columns.features), (rows.image, columns.image)
-        image = block.torgb(cropped(x, features, image_area), inputs.colours[level])
+        image, area = block.torgb(x, inputs.colours[level]), (rows.features, columns.features)
         if drawn.image is not None:
-            image = upsample_image(drawn.image, rows.image, columns.image, drawn.image_area) + image
-        return Drawn(x, features, image, image_area)
+            image = upsample_image(drawn.image, *area, drawn.area) + image
+        return Drawn(x, area, image)
 
 
 def first_conv(level: int) -> int:
     """Number, in forward order, of a block's first convolution."""
     return max(2 * level - 1, 0)
-
-
-def cropped(x: Tensor, have: Area, wanted: Area) -> Tensor:
-    """The part of a rectangle that is wanted; it must lie inside."""
-    if have == wanted:
-        return x
-    slices = [slice(want[0] - has[0], want[1] - has[0]) for has, want in zip(have, wanted)]
-    return x[..., slices[0], slices[1]]
 
 
 def with_feature(x: Tensor, conv: int, area: Area, feature: Feature | None) -> Tensor:

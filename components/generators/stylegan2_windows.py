@@ -14,14 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from chunkygan.components.generators.stylegan2_costs import Group
-from chunkygan.components.generators.stylegan2_layers import Modulation, missing, upsample_image
+from chunkygan.components.generators.stylegan2_layers import Area, Modulation, cropped, missing, upsample_image
 from chunkygan.components.generators.stylegan2_regions import Stretches, clip, plan_together
 from chunkygan.components.generators.stylegan2_synthesis import (
-    Area,
     Drawn,
     Inputs,
     Synthesis,
-    cropped,
     first_conv,
     joined_drawn,
     joined_inputs,
@@ -131,7 +129,7 @@ def draw_together(
     rows = plan_together(tuple(block.size[0] for block in blocks), tuple((w.top, w.bottom) for w in windows), begin)
     columns = plan_together(tuple(block.size[1] for block in blocks), tuple((w.left, w.right) for w in windows), begin)
     places = [Places(*axes) for axes in zip(rows, columns)]
-    whole = [drawn.x_area for drawn in begun]
+    whole = [drawn.area for drawn in begun]
     x = gathered([drawn.x for drawn in begun], whole, places[0].inputs, blocks[begin - 1].size)
     image = gathered([_image(drawn) for drawn in begun], whole, places[0].inputs, blocks[begin - 1].size)
     for level, place in enumerate(places, begin):
@@ -155,7 +153,7 @@ def _block(
         inside = place.inside(x) if conv.up else None
         x = conv(x, Modulation.joined([own.modulations[number] for own in inputs]), noise, regions, inside)
     have = place.rows.regions.inputs, place.columns.regions.inputs
-    up = upsample_image(image, place.rows.regions.image, place.columns.regions.image, have)
+    up = upsample_image(image, regions[0].features, regions[1].features, have)
     return x, up + block.torgb(x, torch.cat([own.colours[level] for own in inputs]))
 
 
