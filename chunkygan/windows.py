@@ -97,7 +97,7 @@ def cover_of(masks: Tensor, cost: Callable[[Window], float], threshold: float = 
             continue
         across, along = _strips(used[owner], price), _strips(used[owner].T, price_along)
         parts = across.parts if across.price <= along.price else [part.turned() for part in along.parts]
-        pieces = [_inside(part.window(cell), box) for part in parts]
+        pieces = [_tightened(masks[owner], part.window(cell), threshold) for part in parts]
         pieces = pieces if sum(map(cost, pieces)) < cost(box) else [box]
         windows += pieces
         owners += [owner] * len(pieces)
@@ -170,7 +170,9 @@ def _used_part(used: Any, box: Cells) -> Cells:
     return Cells(box.top + top, box.left + left, box.top + bottom, box.left + right)
 
 
-def _inside(window: Window, box: Window) -> Window:
-    """The part of a window that lies in a box."""
-    top, left = max(window.top, box.top), max(window.left, box.left)
-    return Window(top, left, min(window.bottom, box.bottom), min(window.right, box.right))
+def _tightened(mask: Tensor, window: Window, threshold: float) -> Window:
+    """The smallest rectangle around what is used in a window, in which something is."""
+    (found,) = windows_of(mask[window.slices][None], threshold)
+    assert found is not None
+    top, left = window.top, window.left
+    return Window(top + found.top, left + found.left, top + found.bottom, left + found.right)

@@ -8,7 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from chunkygan.interfaces import Perceptual
-from chunkygan.lightning.generator_losses import PART_WEIGHTS, part_weights, pyramid_distance, shrink
+from chunkygan.lightning.generator_losses import (
+    PART_WEIGHTS,
+    feature_distance,
+    part_weights,
+    pyramid_distance,
+    shrink,
+)
 
 
 class Anchor(nn.Module):
@@ -50,8 +56,4 @@ class Anchor(nn.Module):
         loss = self.pixels * pyramid_distance(*(shrink(x, self.size) for x in compared))
         if self.perceptual is None:
             return loss
-        with torch.no_grad():
-            known = self.perceptual.taps(wanted)
-        taps = zip(self.perceptual.taps(drawn), known)
-        apart = [(found - real).abs().mean() / real.abs().mean().clamp(min=1e-8) for found, real in taps]
-        return loss + self.features * torch.stack(apart).sum()
+        return loss + self.features * feature_distance(self.perceptual, drawn, wanted)

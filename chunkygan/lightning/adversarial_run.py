@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -22,7 +21,7 @@ from chunkygan.lightning.adversarial_reals import Reals
 from chunkygan.lightning.adversarial_training import AdversarialTraining, Options
 from chunkygan.lightning.generator_export import draw, write_weights
 from chunkygan.lightning.resumable import write_scores
-from chunkygan.lightning.trainer import quiet_trainer, ticks
+from chunkygan.lightning.trainer import quiet_trainer, shared_gradients, ticks
 from chunkygan.pictures import grid
 
 SHEET = (8, 4)
@@ -208,16 +207,10 @@ def train(
     module = AdversarialTraining(drawing, judging, reals, options, seed, anchor)
     (out_dir / "options.txt").write_text(f"{asdict(options)}\n", encoding="utf-8")
     state = out_dir / "state.ckpt"
-    runner = _trainer(_Keep(out_dir, yardstick, save_every, measure_every), trainer or {})
+    keep = _Keep(out_dir, yardstick, save_every, measure_every)
+    runner = quiet_trainer(steps=-1, callbacks=[keep], **{"max_epochs": -1, **shared_gradients(trainer or {})})
     try:
         runner.fit(module, ticks(), ckpt_path=state if state.exists() else None, weights_only=True)
     except SystemExit as interrupted:  # what Lightning makes of Ctrl-C
         raise KeyboardInterrupt from interrupted
     return out_dir / "generator.safetensors"
-
-
-def _trainer(keep: pl.Callback, options: Mapping[str, Any]) -> pl.Trainer:
-    """Lightning's Trainer; several devices share gradients, each network's in turn."""
-    several = options.get("devices", 1) not in (1, "1") or options.get("num_nodes", 1) > 1
-    shared: dict[str, Any] = {"strategy": "ddp_find_unused_parameters_true"} if several else {}
-    return quiet_trainer(steps=-1, callbacks=[keep], **{**shared, "max_epochs": -1, **options})

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from chunkygan.interfaces import Perceptual
+
 PART_WEIGHTS = {
     "background": 0.5, "cloth": 0.5, "neck": 0.7, "nose": 2.5, "l_brow": 4.0, "r_brow": 4.0, "l_eye": 8.0, "r_eye": 8.0,
     "eye_g": 3.0, "mouth": 6.0, "u_lip": 6.0, "l_lip": 6.0,
@@ -51,6 +53,15 @@ def pyramid_distance(drawn: Tensor, wanted: Tensor, weights: Tensor, *, levels: 
             drawn, wanted, weights = (F.avg_pool2d(x, 2) for x in (drawn, wanted, weights))
         total = total + weighted_distance(drawn, wanted, weights, edges=edges)
     return total / levels
+
+
+def feature_distance(perceptual: Perceptual, drawn: Tensor, wanted: Tensor) -> Tensor:
+    """Mean absolute difference of each of a network's feature maps, in units of its own mean, summed."""
+    with torch.no_grad():
+        known = perceptual.taps(wanted)
+    taps = zip(perceptual.taps(drawn), known)
+    apart = [(found - real).abs().mean() / real.abs().mean().clamp(min=1e-8) for found, real in taps]
+    return torch.stack(apart).sum()
 
 
 def shrink(image: Tensor, size: int | None) -> Tensor:

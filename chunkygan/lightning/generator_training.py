@@ -1,8 +1,8 @@
 """Trains a generator on drawn faces: it learns the picture that the renderer draws for each latent.
 
 Both the mapping network and the synthesis learn: the renderer's parameters are a fixed mixture of the
-latent's coordinates, and W is whatever the network makes of them. Sizes grow, so that most pictures
-are seen where they are cheap.
+latent's coordinates, and W is whatever the networks make of them. The mapping may be taught first what
+latents stand for (`mapping_training`). Sizes grow, so that most pictures are seen where they are cheap.
 """
 
 from __future__ import annotations
@@ -18,13 +18,22 @@ import torch
 from torch import Tensor
 
 from chunkygan.build import create
+from chunkygan.errors import ComponentError
+from chunkygan.interfaces import Perceptual
 from chunkygan.lightning.adversarial_reals import Reals
 from chunkygan.lightning.generator_export import write_sheet, write_weights
-from chunkygan.lightning.generator_losses import PART_WEIGHTS, part_weights, pyramid_distance, shrink
-from chunkygan.lightning.generator_schedule import Stage, available_at, items_at, rate_at, stage_at, stages_of
+from chunkygan.lightning.generator_losses import (
+    PART_WEIGHTS,
+    feature_distance,
+    part_weights,
+    pyramid_distance,
+    shrink,
+)
+from chunkygan.lightning.generator_schedule import Stage, rate_at, stage_at, stages_of
 from chunkygan.lightning.generator_scores import scores
+from chunkygan.lightning.mapping_training import Traits, teach
 from chunkygan.lightning.resumable import write_scores
-from chunkygan.lightning.trainer import quiet_trainer, ticks
+from chunkygan.lightning.trainer import quiet_trainer, shared_gradients, ticks
 
 
 @dataclass(frozen=True)
@@ -37,8 +46,9 @@ class Options:
     decay: float = 0.5
     average: float = 0.999
     edges: float = 1.0
-    first_items: int = 2048
-    item_growth: int = 16
+    mapping_rate: float = 1.0
+    features: float = 0.0
+    traits: float = 0.0
     part_weights: Mapping[str, float] = field(default_factory=lambda: dict(PART_WEIGHTS))
 
     @property
@@ -51,37 +61,52 @@ class GeneratorTraining(pl.LightningModule):
 
     Args:
         generator: trained in place.
-        cache: pictures by index (`batch`, `fill`), see `chunkygan.components.datasets.procfaces_cache`.
-        classes: names of the cache's label classes.
+        reals: the pictures to learn.
+        classes: names of their label classes.
+        perceptual: whose features are compared, where `options.features` is not 0.
+        traits: reads from codes what latents stand for, where `options.traits` is not 0.
     """
 
     weights: Tensor
 
-    def __init__(self, generator: Any, cache: Any, classes: Sequence[str], options: Options, seed: int) -> None:
+    def __init__(
+        self,
+        generator: Any,
+        reals: Reals,
+        classes: Sequence[str],
+        options: Options,
+        *,
+        perceptual: Perceptual | None = None,
+        traits: Traits | None = None,
+    ) -> None:
         super().__init__()
         self.generator, self.average = generator, copy.deepcopy(generator).requires_grad_(False)
-        self.cache, self.options, self.seed = cache, options, seed
+        self.reals, self.options, self.traits = reals, options, traits
+        self.perceptual = perceptual if options.features else None
         self.register_buffer("weights", torch.tensor([options.part_weights.get(name, 1.0) for name in classes]))
 
-    def batch_at(self, step: int) -> dict[str, Tensor]:
-        """What a step sees; draws the pictures that are not there yet."""
-        options = self.options
-        stage = stage_at(options.stages, step)
-        available = available_at(step, self.cache.count, first=options.first_items, growth=options.item_growth)
-        if len(self.cache) < available:
-            self.cache.fill(available)
-        batch = self.cache.batch(items_at(step, stage.batch, available, self.seed))
+    def batch(self) -> dict[str, Tensor]:
+        """This process's share of what a step sees; draws the pictures that are not there yet."""
+        size, runner = stage_at(self.options.stages, self.global_step).batch, self.trainer
+        wait = runner.strategy.barrier
+        batch = self.reals.batch(self.global_step, size, rank=self.global_rank, world=runner.world_size, wait=wait)
         return {name: value.to(self.device) for name, value in batch.items()}
 
     def loss(self, batch: dict[str, Tensor], size: int) -> Tensor:
-        """Distance of what is drawn at `size` from the pictures of the batch."""
+        """Distance of what is drawn at `size` from the pictures of the batch, and of codes from what latents tell."""
+        options, wanted = self.options, shrink(batch["image"], size)
         weights = shrink(part_weights(batch["labels"], self.weights), size)
-        styles = self.generator.styles(self.generator.mapping(batch["z"]))
-        drawn = self.generator.synthesis(styles, noise="none", size=size)
-        return pyramid_distance(drawn, shrink(batch["image"], size), weights, edges=self.options.edges)
+        ws = self.generator.mapping(batch["z"])
+        drawn = self.generator.synthesis(self.generator.styles(ws), noise="none", size=size)
+        loss = pyramid_distance(drawn, wanted, weights, edges=options.edges)
+        if self.perceptual is not None:
+            loss = loss + options.features * feature_distance(self.perceptual, drawn, wanted)
+        if self.traits is not None and options.traits:
+            loss = loss + options.traits * self.traits.loss(ws[:, 0], batch["z"])
+        return loss
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-        loss = self.loss(self.batch_at(self.global_step), stage_at(self.options.stages, self.global_step).size)
+        loss = self.loss(self.batch(), stage_at(self.options.stages, self.global_step).size)
         self.last_loss = loss.detach()
         return loss
 
@@ -93,9 +118,13 @@ class GeneratorTraining(pl.LightningModule):
             torch._foreach_lerp_(means, now, 1 - keep)
 
     def configure_optimizers(self) -> Any:
-        optimizer = torch.optim.Adam(
-            self.generator.parameters(), lr=self.options.learning_rate, betas=(0.9, 0.99), fused=True
-        )
+        rate, mapping = self.options.learning_rate, [*self.generator.map.parameters()]
+        known = {id(parameter) for parameter in mapping}
+        groups = [
+            {"params": [value for value in self.parameters() if value.requires_grad and id(value) not in known]},
+            {"params": mapping, "lr": rate * self.options.mapping_rate},
+        ]
+        optimizer = torch.optim.Adam(groups, lr=rate, betas=(0.9, 0.99), fused=True)
         options = self.options
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: rate_at(step, options.steps, warm_up=options.warm_up, decay=options.decay)
@@ -112,7 +141,7 @@ class _Keep(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, module: Any, *_: Any) -> None:
         step = trainer.global_step
         self.recent = 0.98 * self.recent + 0.02 * float(module.last_loss) if self.recent else float(module.last_loss)
-        if step % 50 == 0:
+        if step % 50 == 0 and trainer.is_global_zero:
             size = stage_at(module.options.stages, step - 1).size
             print(f"step {step} size {size} loss {self.recent:.4f}", flush=True)
         if step % self.every == 0:
@@ -124,6 +153,8 @@ class _Keep(pl.Callback):
     def keep(self, trainer: pl.Trainer, module: Any) -> None:
         part = self.out_dir / "state.part"
         trainer.save_checkpoint(part)
+        if not trainer.is_global_zero:
+            return
         part.replace(self.out_dir / "state.ckpt")
         size = stage_at(module.options.stages, trainer.global_step - 1).size
         sheet = self.out_dir / f"samples_{trainer.global_step:06d}.png"
@@ -160,6 +191,10 @@ def train(
     edges: float = 1.0,
     first_items: int = 2048,
     item_growth: int = 16,
+    mapping_steps: int = 0,
+    mapping_rate: float = 1.0,
+    features: float = 0.0,
+    traits: float = 0.0,
     save_every: int = 500,
     cache: str | None = None,
     held_out: int = 100,
@@ -170,7 +205,8 @@ def train(
     """Trains, and goes on where an earlier call with this `out_dir` was stopped.
 
     Args:
-        dataset: `procfaces`, or one with the same `cached(folder)`, `classes` and `held_out(count)`.
+        dataset: `procfaces`, or one with the same `cached(folder)`, `classes` and `held_out(count)`; for the mapping's
+            lessons and `traits` also `traits_of(z)`.
         out_dir: gets ``state.ckpt``, sheets of samples, ``scores.txt`` and ``generator.safetensors``.
         start: a generator's weights, by name or file, to go on from; None: random ones.
         generator: arguments of `stylegan2` where there is no `start`.
@@ -179,10 +215,14 @@ def train(
         average: how much the shipped mean keeps at each step.
         edges: weight of the slopes' difference next to the pixels'.
         first_items, item_growth: pictures drawn before the first step, and with each step after it.
+        mapping_steps: steps in which the mapping network alone learns to tell what latents stand for, before the first.
+        mapping_rate: the mapping network's learning rate as a share of the others'.
+        features: weight of the difference of `perceptual`'s feature maps next to that of pixels.
+        traits: weight of what codes tell of latents.
         cache: folder of the drawn pictures; None: in `out_dir`.
         held_out: pictures of the test split for the scores.
         compared: pictures of each set that the Frechet distance compares, at most half of the first items.
-        perceptual: the network whose features it compares; None: it is not measured.
+        perceptual: the network whose features these are, and that distance's; None: it is not measured.
         trainer: options of Lightning's Trainer.
 
     Returns:
@@ -191,20 +231,28 @@ def train(
     out_dir.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     stages = stages_of(sizes or [32, 64, 128], steps or [4000, 4000, 8000], batches or [32, 24, 16])
-    options = Options(stages, learning_rate, warm_up, decay, average, edges, first_items, item_growth)
+    options = Options(stages, learning_rate, warm_up, decay, average, edges, mapping_rate, features, traits)
     network = first_generator(start, {"resolution": stages[-1].size, "z_dim": dataset.z_dim, **(generator or {})})
-    folder = Path(cache) if cache else out_dir / "cache"
-    pictures = dataset.cached(folder)
-    module = GeneratorTraining(network, pictures, dataset.classes, options, seed)
+    folder, state = Path(cache) if cache else out_dir / "cache", out_dir / "state.ckpt"
+    comparing = create("perceptual", perceptual) if perceptual else None
+    if features and comparing is None:
+        raise ComponentError("training.features: there is no perceptual network to compare features with")
+    reader = None
+    if mapping_steps or traits:
+        reader = Traits(dataset, network.z_dim, network.w_dim, seed)
+    if reader and mapping_steps and not state.exists():
+        teach(network, reader, seed, steps=mapping_steps)
+    reals = Reals(dataset, folder, seed, first=first_items, growth=item_growth)
+    module = GeneratorTraining(network, reals, dataset.classes, options, perceptual=comparing, traits=reader)
     (out_dir / "options.txt").write_text(f"{asdict(options)}\n")
-    state = out_dir / "state.ckpt"
     keep = _Keep(out_dir, save_every, dataset.held_out(16))
-    runner = quiet_trainer(steps=options.steps, callbacks=[keep], **(trainer or {}))
+    runner = quiet_trainer(steps=options.steps, callbacks=[keep], **shared_gradients(trainer or {}))
     runner.fit(module, ticks(), ckpt_path=state if state.exists() else None, weights_only=False)
+    if not runner.is_global_zero:
+        return out_dir / "generator.safetensors"
     reals = Reals(dataset, folder, seed, first=max(first_items, 2 * compared), growth=0)
     found = scores(
-        module.average.eval(), dataset, reals, create("perceptual", perceptual) if perceptual else None,
-        held_out=held_out, compared=compared,
-    )  # fmt: skip
+        module.average.eval(), dataset, reals, comparing, held_out=held_out, compared=compared
+    )
     write_scores(out_dir / "scores.txt", found)
     return out_dir / "generator.safetensors"

@@ -37,6 +37,12 @@ def of_one_device(options: Mapping[str, Any]) -> dict[str, Any]:
     return {**options, "devices": first, "num_nodes": 1}
 
 
+def shared_gradients(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Trainer options for a training on as many devices as they name, where steps need not use every parameter."""
+    several = options.get("devices", 1) not in (1, "1") or options.get("num_nodes", 1) > 1
+    return {**({"strategy": "ddp_find_unused_parameters_true"} if several else {}), **options}
+
+
 @contextlib.contextmanager
 def checked() -> Iterator[None]:
     """Around the making of a Trainer or Fabric: what Lightning says against its options is the recipe's mistake.

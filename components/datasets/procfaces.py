@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,15 @@ from chunkygan.errors import ComponentError
 
 from .procfaces_canvas import CLASSES
 from .procfaces_extras import extras_of, prepared
-from .procfaces_parameters import ATTRIBUTE_NAMES, COUNT, FIRST_COUNT, NAMES, FaceParameters, parameters_from_normal
+from .procfaces_parameters import (
+    ATTRIBUTE_NAMES,
+    COUNT,
+    FIRST_COUNT,
+    HUE_NAMES,
+    NAMES,
+    FaceParameters,
+    parameters_from_normal,
+)
 from .procfaces_render import Rendering, render
 
 if TYPE_CHECKING:
@@ -105,6 +114,13 @@ class ProcFaces(Dataset[dict[str, Tensor]]):
     def parameters_of(self, z: Tensor) -> Tensor:
         """(n, len(parameter_names)) of the faces that latents z, (n, z_dim), stand for; no picture is drawn."""
         return parameters_from_latent(z).values
+
+    def traits_of(self, z: Tensor) -> Tensor:
+        """(n, k) what the faces of latents z, (n, z_dim), look like, in numbers that pictures depend on simply:
+        parameters scaled to [-1, 1], and hues as points of a circle."""
+        faces = parameters_from_latent(z)
+        angles = torch.stack([faces[name][:, 0, 0] for name in HUE_NAMES], 1) * (2 * math.pi)
+        return torch.cat([faces.scaled(), angles.cos(), angles.sin()], 1)
 
     def held_out(self, count: int, split: str = "test", supersampling: int | None = None) -> dict[str, Tensor]:
         """`image`, `labels`, `attributes` and `z` of that many items of a split that no training sees."""

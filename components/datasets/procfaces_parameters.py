@@ -83,6 +83,7 @@ ATTRIBUTE_NAMES = (
     "gender", "smile", "age", "beard", "glasses", "yaw", "pitch", "gaze", "mouth_open",
     "hair_length", "hair_shade", "hair_red", "hair_grey", "light_x", "light_y",
 )  # fmt: skip
+HUE_NAMES = ("background_hue", "cloth_hue")  # 0 and 1 are the same
 _INDEX = {name: i for i, name in enumerate(NAMES)}
 
 
@@ -105,10 +106,12 @@ class FaceParameters:
 
     def identity(self) -> Tensor:
         """(n, len(IDENTITY_NAMES)): what stays the same in another shot of the person, scaled to [-1, 1]."""
-        low = self.values.new_tensor([RANGES[name][0] for name in IDENTITY_NAMES])
-        high = self.values.new_tensor([RANGES[name][1] for name in IDENTITY_NAMES])
-        own = self.values[:, [_INDEX[name] for name in IDENTITY_NAMES]]
-        return (own - low) / (high - low) * 2 - 1
+        return self.scaled()[:, [_INDEX[name] for name in IDENTITY_NAMES]]
+
+    def scaled(self) -> Tensor:
+        """(n, COUNT), from -1 to 1 over `RANGES`."""
+        low, high = (self.values.new_tensor([ends[i] for ends in RANGES.values()]) for i in (0, 1))
+        return (self.values - low) / (high - low) * 2 - 1
 
     def replace(self, **changes: float | Tensor) -> FaceParameters:
         """The same faces with the named parameters set; a number holds for all of them."""

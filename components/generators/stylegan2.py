@@ -78,7 +78,7 @@ class StyleGAN2(Generator):
         self.resolution = self.blocks[-1].size
         self.num_ws = 2 * levels
         self.style_rows = _style_rows(levels)
-        self.style_dims = tuple(layer.affine.weight.shape[0] for layer in self._styled_layers())
+        self.style_dims = tuple(layer.affine.weight.shape[0] for layer in self.styled_layers())
 
     @property
     def blocks(self) -> list[Block]:
@@ -102,7 +102,7 @@ class StyleGAN2(Generator):
 
     def styles(self, ws: Tensor) -> Styles:
         check_shape(ws, "n rows w_dim", name="ws", rows=self.num_ws, w_dim=self.w_dim)
-        return [layer.affine(ws[:, row]) for layer, row in zip(self._styled_layers(), self.style_rows)]
+        return [layer.affine(ws[:, row]) for layer, row in zip(self.styled_layers(), self.style_rows)]
 
     def synthesis(
         self,
@@ -185,7 +185,8 @@ class StyleGAN2(Generator):
     def _convs(self) -> list[StyledConv]:
         return [conv for block in self.blocks for conv in block.convs]
 
-    def _styled_layers(self) -> list[StyledConv | ToRGB]:
+    def styled_layers(self) -> list[StyledConv | ToRGB]:
+        """Those that take a style, in forward order."""
         layers: list[StyledConv | ToRGB] = []
         for block in self.blocks:
             layers += [*block.convs, block.torgb]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from chunkygan.components.generators.stylegan2_regions import (
     BlockRegions,
     Interval,
+    clip,
     conv_input,
     upsample_input,
     upsampling_input,
@@ -106,32 +108,46 @@ Area = tuple[Interval, Interval]
 """Rows and columns of a rectangle."""
 
 
+@lru_cache(maxsize=8192)
+def _shared(have: Area, wanted: Area) -> Area:
+    """The rectangle that two have in common."""
+    (top, bottom), (left, right) = (clip((w[0] - h[0], w[1] - h[0]), h[1] - h[0]) for h, w in zip(have, wanted))
+    return (top + have[0][0], bottom + have[0][0]), (left + have[1][0], right + have[1][0])
+
+
 class _Placed(torch.autograd.Function):
-    """x * scale on another rectangle: cut to what both share, zeros beyond. Its adjoint is the way back."""
+    """See `placed`. Its adjoint is the way back."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor, have: Area, wanted: Area) -> Tensor:
         ctx.save_for_backward(x, scale)
         ctx.areas = have, wanted
-        shared = tuple((max(h[0], w[0]), min(h[1], w[1])) for h, w in zip(have, wanted))
-        part = cropped(x, have, shared)
-        if shared == wanted:
-            return part * scale
-        shape = (*x.shape[:2], *(w[1] - w[0] for w in wanted))
-        out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
-        (above, below), (left, right) = (missing(w, s) for w, s in zip(wanted, shared))
-        height, width = shape[2:]
-        for rim in (out[:, :, :above], out[:, :, height - below :], out[..., :left], out[..., width - right :]):
-            rim.zero_()
-        torch.mul(part, scale, out=out[:, :, above : height - below, left : width - right])
-        return out
+        return _place(x, scale, have, wanted)
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, Tensor, None, None]:
         (slope,), (x, scale), (have, wanted) = slopes, ctx.saved_tensors, ctx.areas
-        shared = tuple((max(h[0], w[0]), min(h[1], w[1])) for h, w in zip(have, wanted))
+        back = _Placed.apply if torch.is_grad_enabled() else _place
+        shared = _shared(have, wanted)
         product = cropped(slope, wanted, shared) * cropped(x, have, shared)
-        return _Placed.apply(slope, scale, wanted, have), product.sum((2, 3), keepdim=True), None, None
+        return back(slope, scale, wanted, have), product.sum((2, 3), keepdim=True), None, None
+
+
+def _place(x: Tensor, scale: Tensor, have: Area, wanted: Area) -> Tensor:
+    """As `placed`; where both have gradients, only this one's operations have them."""
+    shared = _shared(have, wanted)
+    part = cropped(x, have, shared)
+    if shared == wanted:
+        return part * scale
+    (rows, columns), (height, width) = wanted, (end - first for first, end in wanted)
+    out = torch.empty((*x.shape[:2], height, width), dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+    (above, below), (left, right) = missing(rows, shared[0]), missing(columns, shared[1])
+    rims = out[:, :, :above], out[:, :, height - below :], out[..., :left], out[..., width - right :]
+    for rim, size in zip(rims, (above, below, left, right)):
+        if size:
+            rim.zero_()
+    torch.mul(part, scale, out=cropped(out, wanted, shared))
+    return out
 
 
 def placed(x: Tensor, scale: Tensor, have: Area, wanted: Area) -> Tensor:
@@ -141,7 +157,8 @@ def placed(x: Tensor, scale: Tensor, have: Area, wanted: Area) -> Tensor:
         x: (n, c, h, w), the rectangle `have`.
         scale: (n, c, 1, 1) of the same dtype.
     """
-    return x * scale if have == wanted else _Placed.apply(x, scale, have, wanted)
+    placing = _Placed.apply if torch.is_grad_enabled() else _place
+    return x * scale if have == wanted else placing(x, scale, have, wanted)
 
 
 def cropped(x: Tensor, have: Area, wanted: Area) -> Tensor:

@@ -12,6 +12,7 @@ ensure_importable()
 from chunkygan.components.datasets.procfaces import ProcFaces  # noqa: E402
 from chunkygan.components.generators.stylegan2_files import read_generator  # noqa: E402
 from chunkygan.components.perceptual.lpips import Lpips  # noqa: E402
+from chunkygan.errors import ComponentError  # noqa: E402
 from chunkygan.lightning import generator_training, perceptual_training  # noqa: E402
 from chunkygan.lightning.generator_losses import part_weights, pyramid_distance, shrink  # noqa: E402
 from chunkygan.lightning.generator_schedule import available_at, items_at, rate_at, stage_at, stages_of  # noqa: E402
@@ -115,7 +116,7 @@ def test_training_lowers_the_loss():
     network = generator_training.first_generator(None, small)
     faces = ProcFaces(16, count=4, supersampling=1)
     held = faces.held_out(4)
-    module = generator_training.GeneratorTraining(network, None, faces.classes, options, 0)
+    module = generator_training.GeneratorTraining(network, None, faces.classes, options)
     optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
     losses = []
     for _ in range(30):
@@ -125,6 +126,24 @@ def test_training_lowers_the_loss():
         optimizer.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.7 * losses[0]
+
+
+PERCEPTUAL = {"name": "lpips", "net": "procfaces", "weights": "procfaces_128_perceptual"}
+TAUGHT = dict(mapping_steps=2, mapping_rate=0.1, traits=0.1, features=0.1, perceptual=PERCEPTUAL, compared=6)
+
+
+def test_a_resumed_training_with_lessons_and_features_ends_where_an_unbroken_one_does(tmp_path):
+    whole = generator_training.train(dataset(), tmp_path / "whole", 0, steps=[2, 2], decay=1.0, **TAUGHT, **TINY)
+    options = {**TINY, "trainer": {"accelerator": "cpu", "limit_train_batches": 2, "max_epochs": 1}}
+    generator_training.train(dataset(), tmp_path / "broken", 0, steps=[2, 2], decay=1.0, **TAUGHT, **options)
+    broken = generator_training.train(dataset(), tmp_path / "broken", 0, steps=[2, 2], decay=1.0, **TAUGHT, **TINY)
+    one, other = (read_generator(path).state_dict() for path in (whole, broken))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_features_without_a_network_are_refused(tmp_path):
+    with pytest.raises(ComponentError, match="training.features: there is no perceptual network"):
+        generator_training.train(dataset(), tmp_path, 0, steps=[1, 1], features=0.1, **TINY)
 
 
 def test_stages_follow_each_other_and_the_last_goes_on():

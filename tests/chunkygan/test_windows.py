@@ -71,6 +71,8 @@ def test_a_cover_holds_every_used_pixel_once_and_costs_no_more_than_boxes(seed: 
     times = drawn(cover, 0)
     assert bool((times[mask > 0] == 1).all()) and float(times.max()) <= 1
     assert sum(map(area, cover.windows)) <= area(windows_of(mask[None])[0]) + 1e-9
+    for window in cover.windows:  # none has an edge at which nothing is used
+        assert windows_of(mask[window.slices][None]) == [Window(0, 0, *window.size)]
 
 
 def test_a_ring_becomes_bars() -> None:
