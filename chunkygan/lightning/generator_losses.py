@@ -9,8 +9,8 @@ from torch import Tensor
 from chunkygan.interfaces import Perceptual
 
 PART_WEIGHTS = {
-    "background": 0.5, "cloth": 0.5, "neck": 0.7, "nose": 2.5, "l_brow": 4.0, "r_brow": 4.0, "l_eye": 8.0, "r_eye": 8.0,
-    "eye_g": 3.0, "mouth": 6.0, "u_lip": 6.0, "l_lip": 6.0,
+    "l_eye": 4.0, "r_eye": 4.0, "eye_g": 4.0, "ear_r": 4.0, "mouth": 3.0, "u_lip": 3.0, "l_lip": 3.0, "l_brow": 2.0,
+    "r_brow": 2.0, "cloth": 2.0, "nose": 1.5, "hair": 1.5,
 }  # fmt: skip
 """Class -> what its pixels weigh, next to 1 for the others: eyes and mouth are few pixels and all of a face."""
 

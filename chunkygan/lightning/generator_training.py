@@ -8,6 +8,7 @@ latents stand for (`mapping_training`). Sizes grow, so that most pictures are se
 from __future__ import annotations
 
 import copy
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -47,6 +48,7 @@ class Options:
     average: float = 0.999
     edges: float = 1.0
     mapping_rate: float = 1.0
+    style_rate: float = 1.0
     features: float = 0.0
     traits: float = 0.0
     part_weights: Mapping[str, float] = field(default_factory=lambda: dict(PART_WEIGHTS))
@@ -118,14 +120,13 @@ class GeneratorTraining(pl.LightningModule):
             torch._foreach_lerp_(means, now, 1 - keep)
 
     def configure_optimizers(self) -> Any:
-        rate, mapping = self.options.learning_rate, [*self.generator.map.parameters()]
-        known = {id(parameter) for parameter in mapping}
-        groups = [
-            {"params": [value for value in self.parameters() if value.requires_grad and id(value) not in known]},
-            {"params": mapping, "lr": rate * self.options.mapping_rate},
-        ]
-        optimizer = torch.optim.Adam(groups, lr=rate, betas=(0.9, 0.99), fused=True)
-        options = self.options
+        options, groups = self.options, defaultdict(list)
+        for name, value in self.named_parameters():
+            if value.requires_grad:
+                mapping, style = name.startswith("generator.map."), ".affine." in name
+                groups[options.mapping_rate if mapping else options.style_rate if style else 1.0].append(value)
+        rated = [{"params": values, "lr": options.learning_rate * rate} for rate, values in groups.items()]
+        optimizer = torch.optim.Adam(rated, betas=(0.9, 0.99), fused=True)
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: rate_at(step, options.steps, warm_up=options.warm_up, decay=options.decay)
         )
@@ -193,6 +194,7 @@ def train(
     item_growth: int = 16,
     mapping_steps: int = 0,
     mapping_rate: float = 1.0,
+    style_rate: float = 1.0,
     features: float = 0.0,
     traits: float = 0.0,
     save_every: int = 500,
@@ -216,7 +218,8 @@ def train(
         edges: weight of the slopes' difference next to the pixels'.
         first_items, item_growth: pictures drawn before the first step, and with each step after it.
         mapping_steps: steps in which the mapping network alone learns to tell what latents stand for, before the first.
-        mapping_rate: the mapping network's learning rate as a share of the others'.
+        mapping_rate, style_rate: learning rates of the mapping network and of the layers that make styles of codes, as
+            multiples of the others'. A style's weights are scaled down when used: at 1 they take thousands of steps.
         features: weight of the difference of `perceptual`'s feature maps next to that of pixels.
         traits: weight of what codes tell of latents.
         cache: folder of the drawn pictures; None: in `out_dir`.
@@ -231,7 +234,7 @@ def train(
     out_dir.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     stages = stages_of(sizes or [32, 64, 128], steps or [4000, 4000, 8000], batches or [32, 24, 16])
-    options = Options(stages, learning_rate, warm_up, decay, average, edges, mapping_rate, features, traits)
+    options = Options(stages, learning_rate, warm_up, decay, average, edges, mapping_rate, style_rate, features, traits)
     network = first_generator(start, {"resolution": stages[-1].size, "z_dim": dataset.z_dim, **(generator or {})})
     folder, state = Path(cache) if cache else out_dir / "cache", out_dir / "state.ckpt"
     comparing = create("perceptual", perceptual) if perceptual else None

@@ -10,6 +10,7 @@ from chunkygan._torchvision import ensure_importable
 ensure_importable()
 
 from chunkygan.components.datasets.procfaces import ProcFaces  # noqa: E402
+from chunkygan.components.datasets.procfaces_canvas import CLASSES  # noqa: E402
 from chunkygan.components.generators.stylegan2_files import read_generator  # noqa: E402
 from chunkygan.components.perceptual.lpips import Lpips  # noqa: E402
 from chunkygan.errors import ComponentError  # noqa: E402
@@ -139,6 +140,18 @@ def test_a_resumed_training_with_lessons_and_features_ends_where_an_unbroken_one
     broken = generator_training.train(dataset(), tmp_path / "broken", 0, steps=[2, 2], decay=1.0, **TAUGHT, **TINY)
     one, other = (read_generator(path).state_dict() for path in (whole, broken))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_mapping_and_styles_learn_at_rates_of_their_own():
+    options = generator_training.Options(stages_of([16], [30], [4]), mapping_rate=0.1, style_rate=6.0)
+    network = generator_training.first_generator(None, {"resolution": 16, "z_dim": 64, "channels": [8] * 3})
+    module = generator_training.GeneratorTraining(network, None, CLASSES, options)
+    groups = module.configure_optimizers()["optimizer"].param_groups
+    rates = {id(value): group["initial_lr"] / 3e-3 for group in groups for value in group["params"]}
+    found = {name: rates[id(value)] for name, value in network.named_parameters()}
+    for name, rate in found.items():
+        wanted = 0.1 if name.startswith("map.") else 6 if ".affine." in name else 1
+        assert rate == pytest.approx(wanted), name
 
 
 def test_features_without_a_network_are_refused(tmp_path):
