@@ -64,7 +64,7 @@ def test_eyes_count_more_than_background():
     off[0][..., 2:8] += 0.1
     off[1][..., 24:30] += 0.1
     eye, background = (float(hold(drawn, wanted, labels)) for drawn in off)
-    assert eye == pytest.approx(16 * background, rel=0.05)  # 8 and 0.5
+    assert eye == pytest.approx(4 * background, rel=0.05)  # 4 and 1
 
 
 def test_features_are_compared_in_their_own_units():
