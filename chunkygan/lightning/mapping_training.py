@@ -49,10 +49,10 @@ class Traits(nn.Module):
 
 
 class MappingTraining(pl.LightningModule):
-    """A mapping network and its readout; every step sees latents that no other has seen."""
+    """A mapping network (of `z_dim`) and its readout; every step sees latents that no other has seen."""
 
     def __init__(
-        self, mapping: nn.Module, traits: Traits, *, steps: int, batch: int, learning_rate: float, seed: int
+        self, mapping: Any, traits: Traits, *, steps: int, batch: int, learning_rate: float, seed: int
     ) -> None:
         super().__init__()
         self.mapping, self.traits, self.seed = mapping, traits, seed
@@ -85,7 +85,7 @@ def teach(
     module = MappingTraining(
         generator.map, traits, steps=steps, batch=batch, learning_rate=learning_rate, seed=seed
     )
-    quiet_trainer(steps=steps, callbacks=[], accelerator="cpu").fit(module, ticks())
+    quiet_trainer(steps=steps, callbacks=[], accelerator="cpu", devices=1).fit(module, ticks())
     carry_styles(generator, before, _latents(SAMPLED, generator.z_dim, seed))
 
 
