@@ -10,10 +10,10 @@ from itertools import pairwise
 from typing import Any
 
 from chunkygan import memory
-from chunkygan.bench.cases import Bench, Case, bench_of, chunk_fit, our_step, plain_step
+from chunkygan.bench.cases import Bench, Case, bench_of, chunk_fit, masks_of, our_step, plain_step
 from chunkygan.bench.memory import Peak, peak_of_steps
 from chunkygan.types import Window
-from chunkygan.windows import Cover
+from chunkygan.windows import Cover, cover_of
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,13 @@ def plain_counts(case: Case, bench: Bench) -> list[int]:
     """With how many chunks the plain way is timed: all of them, or one and two where all do not fit in memory."""
     if case.chunks <= 2:
         return [case.chunks]
-    whole = Window(0, 0, *bench.generator.resolution)
+    whole, generator = Window(0, 0, *bench.generator.resolution), bench.generator
     cover = Cover((whole,) * case.chunks, tuple(range(case.chunks)))
-    need, free = memory.step_bytes(bench.generator, cover, perceptual=bench.perceptual), memory.free_bytes(case.device)
-    fits = free is None or need.joint < memory.USABLE * free
-    return [case.chunks] if fits else [1, 2]
+    windows = cover_of(masks_of(case)()[0], generator.window_cost)
+    # Our own step comes in between, and what it frees is kept for its next one.
+    need = sum(memory.step_bytes(generator, drawn, perceptual=bench.perceptual).joint for drawn in (cover, windows))
+    free = memory.free_bytes(case.device)
+    return [case.chunks] if free is None or need < memory.USABLE * free else [1, 2]
 
 
 def extended(counts: Sequence[int], seconds: Sequence[float], chunks: int) -> float:
