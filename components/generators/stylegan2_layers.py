@@ -134,7 +134,7 @@ class _Placed(torch.autograd.Function):
 
 
 def _place(x: Tensor, scale: Tensor, have: Area, wanted: Area) -> Tensor:
-    """As `placed`; where both have gradients, only this one's operations have them."""
+    """As `placed`, without a gradient."""
     shared = _shared(have, wanted)
     part = cropped(x, have, shared)
     if shared == wanted:
