@@ -18,18 +18,18 @@ PACKAGES = ("torch", "pytorch-lightning", "lpips", "torchmetrics", "numpy", "pil
 
 
 def open_run(folder: Path, recipe: Recipe, *, shared: bool = False) -> None:
-    """Begins a run in a folder, or goes on with the one that is there.
+    """Begins a run in a folder, or goes on with the one that is there. One that left nothing may be begun otherwise.
 
     Args:
         shared: devices share out whole items, so that the run may go on with another number of them, and with batches
             of another size.
 
     Raises:
-        RecipeError: the folder holds a run of another recipe.
+        RecipeError: the folder holds results of another recipe.
         ChunkyGANError: it cannot be written.
     """
     saved, text = folder / "recipe.yaml", recipe.to_yaml()
-    if saved.is_file() and saved.read_text(encoding="utf-8") != text:
+    if saved.is_file() and saved.read_text(encoding="utf-8") != text and _has_results(folder):
         if shared and _same_but_devices(saved, recipe.data):
             return
         raise RecipeError(
@@ -37,6 +37,11 @@ def open_run(folder: Path, recipe: Recipe, *, shared: bool = False) -> None:
         )
     write_json(folder / "run.json", {"seed": recipe.data.get("seed"), "versions": versions()})
     atomic_write(saved, lambda file: file.write(text.encode()))
+
+
+def _has_results(folder: Path) -> bool:
+    """Whether a run left anything beside what is there before its first step."""
+    return any(path.name not in ("recipe.yaml", "run.json") for path in folder.iterdir())
 
 
 def _same_but_devices(saved: Path, data: dict[str, Any]) -> bool:
