@@ -219,7 +219,7 @@ def train(
         first_items, item_growth: pictures drawn before the first step, and with each step after it.
         mapping_steps: steps in which the mapping network alone learns to tell what latents stand for, before the first.
         mapping_rate, style_rate: learning rates of the mapping network and of the layers that make styles of codes, as
-            multiples of the others'. A style's weights are scaled down when used: at 1 they take thousands of steps.
+            multiples of the others'. A style's weights are scaled down when used, so that at 1 they learn slowly.
         features: weight of the difference of `perceptual`'s feature maps next to that of pixels.
         traits: weight of what codes tell of latents.
         cache: folder of the drawn pictures; None: in `out_dir`.
