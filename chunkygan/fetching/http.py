@@ -94,6 +94,8 @@ class Resuming:
         import requests
 
         with requests.Session() as session:
+            for scheme in ("http://", "https://"):
+                session.mount(scheme, _single_requests())
             response = self._answer(session, url)
             if is_page(response):
                 action, fields = confirmed(response)
@@ -194,6 +196,22 @@ class Resuming:
 
 class _TryAgain(Exception):
     """Something that may be different with the next connection."""
+
+
+def _single_requests() -> Any:
+    """An adapter with a connection of its own for each request.
+
+    A connection kept from a redirection may be one that the server is about to close without having said so; whoever
+    asks again on it gets no answer.
+    """
+    from requests.adapters import HTTPAdapter
+
+    class SingleRequests(HTTPAdapter):
+        def send(self, *args: Any, **options: Any) -> Any:
+            self.poolmanager.clear()
+            return super().send(*args, **options)
+
+    return SingleRequests()
 
 
 def _extent(response: Any) -> tuple[int, int | None]:

@@ -290,6 +290,18 @@ def test_redirections_are_followed(server: Server, entry: Weights, get: Callable
     assert server.seen["/there"][1]["Range"] == "bytes=600000-"
 
 
+def test_a_connection_that_is_closed_without_a_word_is_not_asked_again(
+    server: Server, entry: Weights, get: Callable[..., Path]
+) -> None:
+    def late(handler: Handler, number: int) -> None:
+        handler.begin(302, Location="/there", Content_Length=0)
+        time.sleep(0.2)  # the connection looks open until here
+
+    server.answers["/net.pth"] = late
+    server.answers["/there"] = lambda handler, number: handler.serve()
+    assert get(entry).read_bytes() == CONTENT and len(server.seen["/net.pth"]) == 1
+
+
 def test_the_question_of_google_drive_is_answered(server: Server, entry: Weights, get: Callable[..., Path]) -> None:
     page = b"""<!DOCTYPE html><html><head><title>Google Drive - Virus scan warning</title></head><body>
     <form id="download-form" action="/download" method="get"><input type="submit" value="Download anyway"/>
