@@ -54,6 +54,7 @@ class Options:
     average_ramp_up: float
     head_start: int
     size: int | None = None
+    paired: bool = False
     augment: Sequence[str] = GROUPS
     augment_target: float | None = 0.6
     augment_p: float = 0.0
@@ -137,7 +138,9 @@ class AdversarialTraining(pl.LightningModule):
         """Of as many pictures as the batch has; they are kept for the discriminator's turn."""
         images, _ = self.draw(len(batch["image"]), "generator", batch["z"] if self.anchor else None)
         self.drawn = images.detach()
-        loss = generator_loss(self.discriminator(self.changed(images, "generator")))
+        with torch.no_grad():
+            known = self.discriminator(self.changed(batch["image"], "generator")) if self.options.paired else None
+        loss = generator_loss(self.discriminator(self.changed(images, "generator")), known)
         if self.anchor is None:
             return loss
         apart = self.anchor(images, batch["image"], batch["labels"])
@@ -154,14 +157,14 @@ class AdversarialTraining(pl.LightningModule):
             self.last["path"] = lengths.detach().mean()
             return self.options.path_length * path_length_penalty(lengths, self.mean_length)
 
-    def discriminator_loss(self, real: Tensor) -> Tensor:
+    def discriminator_loss(self, batch: dict[str, Tensor]) -> Tensor:
         if self.drawn is None:
             with torch.no_grad():
-                self.drawn, _ = self.draw(len(real), "discriminator")
+                self.drawn, _ = self.draw(len(batch["image"]), "discriminator", batch["z"] if self.anchor else None)
         drawn_logits = self.discriminator(self.changed(self.drawn, "drawn"))
-        logits = self.discriminator(self.changed(real, "real"))
+        logits = self.discriminator(self.changed(batch["image"], "real"))
         self.signs = self.signs + torch.stack([logits.detach().sign().sum(), logits.new_tensor(logits.numel())])
-        return discriminator_loss(logits, drawn_logits)
+        return discriminator_loss(logits, drawn_logits, paired=self.options.paired)
 
     def gradient_loss(self, real: Tensor) -> Tensor:
         """R1 at what the discriminator sees, so that augmentation is differentiated once only; in single precision."""
@@ -184,7 +187,7 @@ class AdversarialTraining(pl.LightningModule):
             if options.path_length and self.step % options.path_interval == 0:
                 few = max(1, len(real) // 2)
                 self.improve(for_generator, "path_loss", lambda: self.path_loss(few), options.path_interval)
-        self.improve(for_discriminator, "discriminator", lambda: self.discriminator_loss(real))
+        self.improve(for_discriminator, "discriminator", lambda: self.discriminator_loss(batch))
         if options.gamma and self.step % options.r1_interval == 0:
             self.improve(for_discriminator, "r1_loss", lambda: self.gradient_loss(real), options.r1_interval)
         self.move_average()
