@@ -32,6 +32,7 @@ from chunkygan.lightning.generator_losses import (
 )
 from chunkygan.lightning.generator_schedule import Stage, rate_at, stage_at, stages_of
 from chunkygan.lightning.generator_scores import scores
+from chunkygan.lightning.generator_widening import widened
 from chunkygan.lightning.mapping_training import Traits, teach
 from chunkygan.lightning.resumable import write_scores
 from chunkygan.lightning.trainer import quiet_trainer, shared_gradients, ticks
@@ -164,9 +165,13 @@ class _Keep(pl.Callback):
 
 
 def first_generator(start: str | None, options: Mapping[str, Any]) -> Any:
-    """The one to train: `start` again, or a fresh StyleGAN2 whose sizes add little, so that growing is smooth."""
+    """The one to train: `start` again, widened to the channels that are asked for, or a fresh StyleGAN2 whose sizes
+    add little, so that growing is smooth."""
     if start:
-        return create("generator", {"name": "stylegan2", "weights": start}).requires_grad_(True).train()
+        found = create("generator", {"name": "stylegan2", "weights": start})
+        if channels := options.get("channels"):
+            found = widened(found, channels)
+        return found.requires_grad_(True).train()
     generator = create("generator", {"name": "stylegan2", **options})
     with torch.no_grad():
         for name, value in generator.named_parameters():
@@ -211,7 +216,8 @@ def train(
             lessons and `traits` also `traits_of(z)`.
         out_dir: gets ``state.ckpt``, sheets of samples, ``scores.txt`` and ``generator.safetensors``.
         start: a generator's weights, by name or file, to go on from; None: random ones.
-        generator: arguments of `stylegan2` where there is no `start`.
+        generator: arguments of `stylegan2` where there is no `start`; where there is one, `channels` may ask for more
+            channels than it has, without a change of what it draws.
         sizes, steps, batches: one number a stage: pixels a side, steps, pictures a step.
         warm_up, decay: steps over which the learning rate rises; the share of all steps over which it falls.
         average: how much the shipped mean keeps at each step.
@@ -242,7 +248,7 @@ def train(
         raise ComponentError("training.features: there is no perceptual network to compare features with")
     reader = None
     if mapping_steps or traits:
-        reader = Traits(dataset, network.z_dim, network.w_dim, seed)
+        reader = Traits(dataset, network.map, seed)
     if reader and mapping_steps and not state.exists():
         teach(network, reader, seed, steps=mapping_steps)
     reals = Reals(dataset, folder, seed, first=first_items, growth=item_growth)

@@ -23,29 +23,38 @@ SAMPLED = 20_000
 
 
 class Traits(nn.Module):
-    """Reads what a data set tells of latents from their codes, linearly.
+    """Reads what a data set tells of latents from their codes, linearly; at first as well as may be.
 
     Args:
         dataset: with `traits_of(z)`, (n, k).
-        z_dim, w_dim: widths of latents and codes.
-        seed: of the latents that tell the traits' means and spreads.
+        mapping: the network that makes codes of latents.
+        seed: of the latents that tell the traits' means and spreads, and to which the readout is fitted.
     """
 
     mean: Tensor
     spread: Tensor
 
-    def __init__(self, dataset: Any, z_dim: int, w_dim: int, seed: int) -> None:
+    def __init__(self, dataset: Any, mapping: Any, seed: int) -> None:
         super().__init__()
         self.dataset = dataset
-        known = dataset.traits_of(_latents(SAMPLED, z_dim, seed))
+        z = _latents(SAMPLED, mapping.z_dim, seed)
+        known = dataset.traits_of(z)
         self.register_buffer("mean", known.mean(0))
         self.register_buffer("spread", known.std(0).clamp(min=1e-6))
-        self.read = nn.Linear(w_dim, known.shape[1])
+        with torch.no_grad():  # a random readout would move the codes of a trained mapping for nothing
+            codes = mapping(z, None)
+            found = _least_squares(codes, self.wanted(z))
+            self.read = nn.Linear(codes.shape[1], known.shape[1])
+            self.read.weight.copy_(found[:-1].T)
+            self.read.bias.copy_(found[-1])
+
+    def wanted(self, z: Tensor) -> Tensor:
+        """(n, k): the traits of latents, in standard deviations from their means."""
+        return (self.dataset.traits_of(z) - self.mean) / self.spread
 
     def loss(self, codes: Tensor, z: Tensor) -> Tensor:
         """Mean squared difference, in the traits' standard deviations, of what codes (n, w_dim) tell of latents z."""
-        wanted = (self.dataset.traits_of(z) - self.mean) / self.spread
-        return (self.read(codes) - wanted).square().mean()
+        return (self.read(codes) - self.wanted(z)).square().mean()
 
 
 class MappingTraining(pl.LightningModule):
@@ -98,14 +107,18 @@ def carry_styles(generator: Any, before: nn.Module, z: Tensor) -> None:
         z: (n, z_dim), latents over which the squared difference is least.
     """
     old, new = before(z, None), generator.map(z, None)
-    spread = new.std(0).mean()
-    rows = torch.cat([new, torch.ones_like(new[:, :1])], 1).double()
-    ridge = 1e-5 * len(z) * float(spread) ** 2 * torch.eye(rows.shape[1], dtype=torch.float64, device=z.device)
-    solve = torch.linalg.solve(rows.T @ rows + ridge, rows.T)
     for layer in generator.styled_layers():
-        found = (solve @ layer.affine(old).double()).float()
+        found = _least_squares(new, layer.affine(old))
         layer.affine.weight.copy_(found[:-1].T / layer.affine.weight_gain)
         layer.affine.bias.copy_(found[-1] / layer.affine.bias_gain)
+
+
+def _least_squares(known: Tensor, wanted: Tensor) -> Tensor:
+    """(k + 1, m): weights, and in the last row the offset, with which known, (n, k), tells wanted, (n, m), best."""
+    rows = torch.cat([known, torch.ones_like(known[:, :1])], 1).double()
+    ridge = 1e-5 * len(known) * float(known.std(0).mean()) ** 2
+    square = rows.T @ rows + ridge * torch.eye(rows.shape[1], dtype=torch.float64, device=known.device)
+    return torch.linalg.solve(square, rows.T @ wanted.double()).float()
 
 
 def _latents(n: int, z_dim: int, seed: int) -> Tensor:
