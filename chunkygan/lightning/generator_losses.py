@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -52,6 +54,44 @@ def pyramid_distance(drawn: Tensor, wanted: Tensor, weights: Tensor, *, levels: 
         if level:
             drawn, wanted, weights = (F.avg_pool2d(x, 2) for x in (drawn, wanted, weights))
         total = total + weighted_distance(drawn, wanted, weights, edges=edges)
+    return total / levels
+
+
+def directions(image: Tensor) -> Tensor:
+    """Differences of pixels next to each other and two apart, along and across and diagonally, and from the mean of the
+    neighbours: (n, 7 c, h - 2, w - 2)."""
+    middle = image[..., 1:-1, 1:-1]
+    left, right, above, below = image[..., 1:-1, :-2], image[..., 1:-1, 2:], image[..., :-2, 1:-1], image[..., 2:, 1:-1]
+    falling = (image[..., 2:, 2:] - image[..., :-2, :-2]) * math.sqrt(0.5)
+    rising = (image[..., 2:, :-2] - image[..., :-2, 2:]) * math.sqrt(0.5)
+    peaks = left + right + above + below - 4 * middle
+    return torch.cat([right - left, below - above, falling, rising, peaks, right - middle, below - middle], 1)
+
+
+def texture_distance(
+    drawn: Tensor, wanted: Tensor, weights: Tensor, *, levels: int = 3, window: int = 9, stride: int = 3
+) -> Tensor:
+    """Mean absolute difference of how strongly pixels vary near each place, in every direction, at three sizes.
+
+    What is a little out of place costs nothing here and what is blurred does, where a difference of pixels is least
+    for the mean of what may be: a strand of hair need not lie where the other one lies, but strands there must be, and
+    an outline that is soft varies less in the squares than a sharp one.
+
+    Args:
+        drawn, wanted: (n, 3, h, w) in [-1, 1].
+        weights: (n, 1, h, w).
+        window, stride: pixels a side of a place, and from one to the next; at sizes below, as many of their pixels.
+    """
+    total = drawn.new_zeros(())
+    for level in range(levels):
+        if level:
+            drawn, wanted, weights = (F.avg_pool2d(x, 2) for x in (drawn, wanted, weights))
+        side = min(window, *(size - 2 for size in drawn.shape[-2:]))  # of small pictures, all there is
+        if side < 1:
+            break
+        found, known = ((F.avg_pool2d(directions(x).square(), side, stride) + 1e-4).sqrt() for x in (drawn, wanted))
+        places = F.avg_pool2d(weights[..., 1:-1, 1:-1], side, stride)
+        total = total + (places * (found - known).abs()).mean()
     return total / levels
 
 

@@ -29,6 +29,7 @@ from chunkygan.lightning.generator_losses import (
     part_weights,
     pyramid_distance,
     shrink,
+    texture_distance,
 )
 from chunkygan.lightning.generator_schedule import Stage, rate_at, stage_at, stages_of
 from chunkygan.lightning.generator_scores import scores
@@ -52,6 +53,7 @@ class Options:
     style_rate: float = 1.0
     features: float = 0.0
     traits: float = 0.0
+    texture: float = 0.0
     part_weights: Mapping[str, float] = field(default_factory=lambda: dict(PART_WEIGHTS))
 
     @property
@@ -102,6 +104,8 @@ class GeneratorTraining(pl.LightningModule):
         ws = self.generator.mapping(batch["z"])
         drawn = self.generator.synthesis(self.generator.styles(ws), noise="none", size=size)
         loss = pyramid_distance(drawn, wanted, weights, edges=options.edges)
+        if options.texture:
+            loss = loss + options.texture * texture_distance(drawn, wanted, weights)
         if self.perceptual is not None:
             loss = loss + options.features * feature_distance(self.perceptual, drawn, wanted)
         if self.traits is not None and options.traits:
@@ -202,6 +206,7 @@ def train(
     style_rate: float = 1.0,
     features: float = 0.0,
     traits: float = 0.0,
+    texture: float = 0.0,
     save_every: int = 500,
     cache: str | None = None,
     held_out: int = 100,
@@ -228,6 +233,7 @@ def train(
             multiples of the others'. A style's weights are scaled down when used, so that at 1 they learn slowly.
         features: weight of the difference of `perceptual`'s feature maps next to that of pixels.
         traits: weight of what codes tell of latents.
+        texture: weight of the difference in how strongly pixels vary near each place, next to that of pixels.
         cache: folder of the drawn pictures; None: in `out_dir`.
         held_out: pictures of the test split for the scores.
         compared: pictures of each set that the Frechet distance compares, at most half of the first items.
@@ -240,7 +246,9 @@ def train(
     out_dir.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     stages = stages_of(sizes or [32, 64, 128], steps or [4000, 4000, 8000], batches or [32, 24, 16])
-    options = Options(stages, learning_rate, warm_up, decay, average, edges, mapping_rate, style_rate, features, traits)
+    options = Options(
+        stages, learning_rate, warm_up, decay, average, edges, mapping_rate, style_rate, features, traits, texture
+    )
     network = first_generator(start, {"resolution": stages[-1].size, "z_dim": dataset.z_dim, **(generator or {})})
     folder, state = Path(cache) if cache else out_dir / "cache", out_dir / "state.ckpt"
     comparing = create("perceptual", perceptual) if perceptual else None

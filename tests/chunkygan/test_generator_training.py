@@ -15,7 +15,7 @@ from chunkygan.components.generators.stylegan2_files import read_generator  # no
 from chunkygan.components.perceptual.lpips import Lpips  # noqa: E402
 from chunkygan.errors import ComponentError  # noqa: E402
 from chunkygan.lightning import generator_training, perceptual_training  # noqa: E402
-from chunkygan.lightning.generator_losses import part_weights, pyramid_distance, shrink  # noqa: E402
+from chunkygan.lightning.generator_losses import part_weights, texture_distance  # noqa: E402
 from chunkygan.lightning.generator_schedule import available_at, items_at, rate_at, stage_at, stages_of  # noqa: E402
 from chunkygan.lightning.generator_scores import regression_scores  # noqa: E402
 from chunkygan.lightning.perceptual_training_distortions import KINDS, ranked_pairs  # noqa: E402
@@ -130,7 +130,9 @@ def test_training_lowers_the_loss():
 
 
 PERCEPTUAL = {"name": "lpips", "net": "procfaces", "weights": "procfaces_128_perceptual"}
-TAUGHT = dict(mapping_steps=2, mapping_rate=0.1, traits=0.1, features=0.1, perceptual=PERCEPTUAL, compared=6)
+TAUGHT = dict(
+    mapping_steps=2, mapping_rate=0.1, traits=0.1, texture=2.0, features=0.1, perceptual=PERCEPTUAL, compared=6
+)
 
 
 def test_a_resumed_training_with_lessons_and_features_ends_where_an_unbroken_one_does(tmp_path):
@@ -140,6 +142,22 @@ def test_a_resumed_training_with_lessons_and_features_ends_where_an_unbroken_one
     broken = generator_training.train(dataset(), tmp_path / "broken", 0, steps=[2, 2], decay=1.0, **TAUGHT, **TINY)
     one, other = (read_generator(path).state_dict() for path in (whole, broken))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_texture_counts_as_much_as_its_weight():
+    network = generator_training.first_generator(None, {"resolution": 16, "z_dim": 64, "channels": [8] * 3})
+    faces = ProcFaces(16, count=4, supersampling=1)
+    held = faces.held_out(4)
+    none, some = (
+        generator_training.GeneratorTraining(
+            network, None, faces.classes, generator_training.Options(stages_of([16], [30], [4]), texture=weight)
+        )
+        for weight in (0.0, 3.0)
+    )
+    with torch.no_grad():
+        drawn = network.synthesis(network.styles(network.mapping(held["z"])), noise="none")
+        apart = texture_distance(drawn, held["image"], part_weights(held["labels"], some.weights))
+        assert float(some.loss(held, 16) - none.loss(held, 16)) == pytest.approx(3 * float(apart), rel=1e-4)
 
 
 def test_mapping_and_styles_learn_at_rates_of_their_own():
@@ -175,23 +193,6 @@ def test_items_depend_on_seed_and_step_alone():
     assert torch.equal(items_at(7, 5, 100, 1), items_at(7, 5, 100, 1))
     assert not torch.equal(items_at(7, 5, 100, 1), items_at(8, 5, 100, 1))
     assert [available_at(step, 10, first=4, growth=3) for step in range(4)] == [4, 7, 10, 10]
-
-
-def test_the_surroundings_of_a_heavy_class_weigh_as_it_does():
-    labels = torch.zeros(1, 8, 8, dtype=torch.long)
-    labels[0, 4, 4] = 1
-    weights = part_weights(labels, torch.tensor([1.0, 5.0]), reach=3)
-    assert float(weights.mean()) == pytest.approx(1)
-    assert float(weights[0, 0, 3, 5] / weights[0, 0, 0, 0]) == pytest.approx(5)
-
-
-def test_pyramid_distance_of_a_constant_offset_is_that_offset():
-    a = torch.zeros(1, 3, 16, 16)
-    assert float(pyramid_distance(a + 0.25, a, torch.ones(1, 1, 16, 16))) == pytest.approx(0.25)
-
-
-def test_shrink_averages():
-    assert shrink(torch.arange(16.0).reshape(1, 1, 4, 4), 2).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
