@@ -10,27 +10,23 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def generator_loss(drawn: Tensor, real: Tensor | None = None) -> Tensor:
-    """Non-saturating logistic loss, mean of -log sigmoid(D(G(z))); with pairs, of -log sigmoid(D(G(z)) - D(x)).
+def generator_loss(drawn: Tensor) -> Tensor:
+    """Non-saturating logistic loss, mean of -log sigmoid(D(G(z))).
 
     Args:
         drawn: (n,) or (n, k) logits of drawn pictures.
-        real: those of the pictures that they are paired with.
 
-    Source: Goodfellow et al. 2014, section 3; Jolicoeur-Martineau 2018 for pairs.
+    Source: Goodfellow et al. 2014, section 3.
     """
-    return F.softplus(-drawn if real is None else real - drawn).mean()
+    return F.softplus(-drawn).mean()
 
 
-def discriminator_loss(real: Tensor, drawn: Tensor, *, paired: bool = False) -> Tensor:
+def discriminator_loss(real: Tensor, drawn: Tensor) -> Tensor:
     """Logistic loss, mean of -log sigmoid(D(x)) plus mean of -log(1 - sigmoid(D(G(z)))).
 
     Args:
         real, drawn: (n,) or (n, k) logits.
-        paired: mean of -log sigmoid(D(x) - D(G(z))) instead: which of the two is the real one.
     """
-    if paired:
-        return F.softplus(drawn - real).mean()
     return F.softplus(-real).mean() + F.softplus(drawn).mean()
 
 

@@ -125,7 +125,6 @@ def train(
     average_ramp_up: float = 0.05,
     head_start: int = 0,
     size: int | None = None,
-    paired: bool = False,
     augment: list[Literal["blit", "geometry", "colour"]] | None = None,
     augment_target: float | None = 0.6,
     augment_p: float = 0.0,
@@ -167,8 +166,6 @@ def train(
         head_start: steps in which only the discriminator learns, where the generator already can draw.
         size: longer side in pixels of the generator's partial sum that learns, and that pictures are averaged down to:
             outlines are learnt sooner where pictures are cheap. None: the whole picture.
-        paired: pictures are judged against each other, place by place: what is drawn for a latent, and the data set's
-            picture of it, which differ in nothing but what is drawn badly. Needs an anchor.
         augment: groups of changes; None: all three. An empty list: no augmentation.
         augment_target: how sure of real pictures the discriminator may be, 0 to 1; None: the probability stays.
         augment_p: the probability to begin with.
@@ -184,8 +181,7 @@ def train(
         Path of the weights: those of the running mean.
 
     Raises:
-        ComponentError: generator and data set do not fit, there are pairs but no anchor, or the batch cannot be shared
-            by the devices.
+        ComponentError: generator and data set do not fit, or the batch cannot be shared by the devices.
         ChunkyGANError: a loss is no number any more.
         KeyboardInterrupt: the user interrupted.
     """
@@ -198,7 +194,7 @@ def train(
     options = Options(
         pictures, batch, learning_rate, mapping_rate, discriminator_rate,
         default_gamma(min(judged), batch) if gamma is None else gamma,
-        r1_interval, path_length, path_interval, mixing, average, average_ramp_up, head_start, size, paired,
+        r1_interval, path_length, path_interval, mixing, average, average_ramp_up, head_start, size,
         GROUPS if augment is None else tuple(augment), augment_target, augment_p, augment_span,
     )  # fmt: skip
     folder = Path(cache) if cache else out_dir / "cache"
@@ -208,10 +204,6 @@ def train(
     if perceptual:
         yardstick = Yardstick(create("perceptual", perceptual), reals, measured, judged)
     anchor = anchor_of(dataset, drawing, anchor_pixels, anchor_features, anchor_size, perceptual)
-    if paired and anchor is None:
-        raise ComponentError(
-            "training.paired: without an anchor, drawn pictures have no counterpart to be judged against"
-        )
     module = AdversarialTraining(drawing, judging, reals, options, seed, anchor)
     (out_dir / "options.txt").write_text(f"{asdict(options)}\n", encoding="utf-8")
     state = out_dir / "state.ckpt"

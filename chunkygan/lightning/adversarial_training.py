@@ -54,7 +54,6 @@ class Options:
     average_ramp_up: float
     head_start: int
     size: int | None = None
-    paired: bool = False
     augment: Sequence[str] = GROUPS
     augment_target: float | None = 0.6
     augment_p: float = 0.0
@@ -138,9 +137,7 @@ class AdversarialTraining(pl.LightningModule):
         """Of as many pictures as the batch has; they are kept for the discriminator's turn."""
         images, _ = self.draw(len(batch["image"]), "generator", batch["z"] if self.anchor else None)
         self.drawn = images.detach()
-        with torch.no_grad():
-            known = self.discriminator(self.changed(batch["image"], "generator")) if self.options.paired else None
-        loss = generator_loss(self.discriminator(self.changed(images, "generator")), known)
+        loss = generator_loss(self.discriminator(self.changed(images, "generator")))
         if self.anchor is None:
             return loss
         apart = self.anchor(images, batch["image"], batch["labels"])
@@ -157,14 +154,14 @@ class AdversarialTraining(pl.LightningModule):
             self.last["path"] = lengths.detach().mean()
             return self.options.path_length * path_length_penalty(lengths, self.mean_length)
 
-    def discriminator_loss(self, batch: dict[str, Tensor]) -> Tensor:
+    def discriminator_loss(self, real: Tensor) -> Tensor:
         if self.drawn is None:
             with torch.no_grad():
-                self.drawn, _ = self.draw(len(batch["image"]), "discriminator", batch["z"] if self.anchor else None)
+                self.drawn, _ = self.draw(len(real), "discriminator")
         drawn_logits = self.discriminator(self.changed(self.drawn, "drawn"))
-        logits = self.discriminator(self.changed(batch["image"], "real"))
+        logits = self.discriminator(self.changed(real, "real"))
         self.signs = self.signs + torch.stack([logits.detach().sign().sum(), logits.new_tensor(logits.numel())])
-        return discriminator_loss(logits, drawn_logits, paired=self.options.paired)
+        return discriminator_loss(logits, drawn_logits)
 
     def gradient_loss(self, real: Tensor) -> Tensor:
         """R1 at what the discriminator sees, so that augmentation is differentiated once only; in single precision."""
@@ -187,7 +184,7 @@ class AdversarialTraining(pl.LightningModule):
             if options.path_length and self.step % options.path_interval == 0:
                 few = max(1, len(real) // 2)
                 self.improve(for_generator, "path_loss", lambda: self.path_loss(few), options.path_interval)
-        self.improve(for_discriminator, "discriminator", lambda: self.discriminator_loss(batch))
+        self.improve(for_discriminator, "discriminator", lambda: self.discriminator_loss(real))
         if options.gamma and self.step % options.r1_interval == 0:
             self.improve(for_discriminator, "r1_loss", lambda: self.gradient_loss(real), options.r1_interval)
         self.move_average()

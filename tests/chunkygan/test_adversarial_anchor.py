@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 from chunkygan._torchvision import ensure_importable
 
@@ -19,10 +18,8 @@ from chunkygan.components.datasets.procfaces import ProcFaces  # noqa: E402
 from chunkygan.components.generators.stylegan2_files import read_generator  # noqa: E402
 from chunkygan.errors import ComponentError  # noqa: E402
 from chunkygan.images import write_image  # noqa: E402
-from chunkygan.lightning import adversarial_parts, adversarial_run  # noqa: E402
+from chunkygan.lightning import adversarial_run  # noqa: E402
 from chunkygan.lightning.adversarial_anchor import Anchor  # noqa: E402
-from chunkygan.lightning.adversarial_reals import Reals  # noqa: E402
-from chunkygan.lightning.adversarial_training import AdversarialTraining, Options  # noqa: E402
 from chunkygan.lightning.generator_export import draw  # noqa: E402
 
 PERCEPTUAL = {"name": "lpips", "net": "procfaces", "weights": "procfaces_128_perceptual"}
@@ -98,36 +95,6 @@ def test_it_holds_pictures_to_their_latents(tmp_path):
 
     anchored, free = error(trained(10.0), faces), error(trained(0.0), faces)
     assert anchored < 0.75 * free
-
-
-class Brightness(torch.nn.Module):
-    """Judges every pixel by how bright it is."""
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return 3 * images.mean(1).flatten(1)
-
-
-@pytest.mark.parametrize("head_start", [False, True])
-def test_pairs_are_of_the_same_latent(tmp_path, head_start):
-    faces = ProcFaces(16, count=16, supersampling=1)
-    generator = adversarial_parts.first_generator(None, TINY["generator"], (16, 16))
-    reals = Reals(faces, tmp_path, 0, first=8, growth=0)
-    options = Options(8, 8, 0.01, 1.0, 1.0, 0.0, 16, 0.0, 4, 0.0, 100.0, 0.0, 0, paired=True)
-    module = AdversarialTraining(generator, Brightness(), reals, options, 0, Anchor(faces.classes, 1.0, 0.0, None))
-    batch = reals.batch(0, 8)
-    with torch.no_grad():
-        drawn = generator.synthesis(generator.styles(generator.mapping(batch["z"])), noise="none")
-        ahead = 3 * (batch["image"] - drawn).mean(1)
-        judged = module.discriminator_loss(batch) if head_start else None
-        drawing = module.generator_loss(batch) - module.last["anchor"]
-        judged = module.discriminator_loss(batch) if judged is None else judged
-    assert float(drawing) == pytest.approx(float(F.softplus(ahead).mean()), rel=1e-5)
-    assert float(judged) == pytest.approx(float(F.softplus(-ahead).mean()), rel=1e-5)
-
-
-def test_pairs_without_an_anchor_are_refused(tmp_path):
-    with pytest.raises(ComponentError, match="training.paired: without an anchor"):
-        adversarial_run.train(ProcFaces(16, count=16), tmp_path / "run", 0, paired=True, **TINY)
 
 
 def test_pictures_without_latents_are_refused(tmp_path):

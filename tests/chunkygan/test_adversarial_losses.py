@@ -32,15 +32,6 @@ def test_losses_are_the_logarithms_of_the_paper():
     assert float(discriminator_loss(real, drawn)) == pytest.approx(hand, rel=1e-5)
 
 
-def test_pairs_are_judged_by_the_difference_of_their_logits():
-    drawn, real = torch.tensor([-1.0, 0.5]), torch.tensor([2.0, -0.3])
-    hand = -(math.log(sigmoid(-1.0 - 2.0)) + math.log(sigmoid(0.5 + 0.3))) / 2
-    assert float(generator_loss(drawn, real)) == pytest.approx(hand, rel=1e-5)
-    hand = -(math.log(sigmoid(2.0 + 1.0)) + math.log(sigmoid(-0.3 - 0.5))) / 2
-    assert float(discriminator_loss(real, drawn, paired=True)) == pytest.approx(hand, rel=1e-5)
-    assert float(generator_loss(real, real)) == pytest.approx(math.log(2))
-
-
 def test_the_gradient_penalty_of_a_linear_discriminator_is_its_squared_length():
     weight, images = torch.randn(3, 4, 5), torch.randn(6, 3, 4, 5, requires_grad=True)
     penalty = gradient_penalty((images * weight).sum((1, 2, 3)), images)
