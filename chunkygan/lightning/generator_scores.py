@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -40,23 +39,14 @@ def regression_scores(
     return scores
 
 
-def set_scores(generator: Generator, reals: Reals, perceptual: Perceptual, size: int) -> dict[str, float]:
-    """The Frechet distance of `size` drawn pictures from as many real ones; as its floor, that of other real ones."""
-    reals.begin()
-    yardstick = Yardstick(perceptual, reals, size, generator.resolution)
-    return {yardstick.name: yardstick.distance(generator), f"{yardstick.name}_floor": yardstick.floor()}
-
-
-def scores(
-    generator: Any, dataset: Any, reals: Reals, perceptual: Perceptual | None, *, held_out: int, compared: int
+def set_scores(
+    generator: Generator, reals: Reals, perceptual: Perceptual, size: int, *, rank: int = 0, world: int = 1
 ) -> dict[str, float]:
-    """All of the above; without a perceptual network, no Frechet distance.
+    """The Frechet distance of `size` drawn pictures from as many real ones; as its floor, that of other real ones.
 
     Args:
-        dataset: with `held_out(count)` and `classes`.
-        held_out: how many pictures of the test split.
-        compared: how many of each set, at most half of those there are.
+        reals: begun.
+        rank, world: this process and how many there are; all must call this, and all get the same.
     """
-    held = dataset.held_out(held_out, supersampling=2)
-    sets = {} if perceptual is None else set_scores(generator, reals, perceptual, compared)
-    return {**regression_scores(generator, held, dataset.classes), **sets}
+    yardstick, share = Yardstick(perceptual, reals, size, generator.resolution), {"rank": rank, "world": world}
+    return {yardstick.name: yardstick.distance(generator, **share), f"{yardstick.name}_floor": yardstick.floor(**share)}

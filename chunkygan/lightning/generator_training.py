@@ -32,7 +32,7 @@ from chunkygan.lightning.generator_losses import (
     texture_distance,
 )
 from chunkygan.lightning.generator_schedule import Stage, rate_at, stage_at, stages_of
-from chunkygan.lightning.generator_scores import scores
+from chunkygan.lightning.generator_scores import regression_scores, set_scores
 from chunkygan.lightning.generator_widening import widened
 from chunkygan.lightning.mapping_training import Traits, teach
 from chunkygan.lightning.resumable import write_scores
@@ -265,11 +265,13 @@ def train(
     keep = _Keep(out_dir, save_every, dataset.held_out(16))
     runner = quiet_trainer(steps=options.steps, callbacks=[keep], **shared_gradients(trainer or {}))
     runner.fit(module, ticks(), ckpt_path=state if state.exists() else None, weights_only=False)
-    if not runner.is_global_zero:
-        return out_dir / "generator.safetensors"
-    reals = Reals(dataset, folder, seed, first=max(first_items, 2 * compared), growth=0)
-    found = scores(
-        module.average.eval(), dataset, reals, comparing, held_out=held_out, compared=compared
-    )
-    write_scores(out_dir / "scores.txt", found)
+    found, sets = module.average.eval(), dict[str, float]()
+    if comparing is not None:
+        reals = Reals(dataset, folder, seed, first=max(first_items, 2 * compared), growth=0)
+        reals.begin(alone=runner.is_global_zero, wait=runner.strategy.barrier)
+        share = {"rank": runner.global_rank, "world": runner.world_size}
+        sets = set_scores(found, reals, comparing, compared, **share)
+    if runner.is_global_zero:
+        held = dataset.held_out(held_out, supersampling=2)
+        write_scores(out_dir / "scores.txt", {**regression_scores(found, held, dataset.classes), **sets})
     return out_dir / "generator.safetensors"

@@ -32,7 +32,8 @@ GeneratorTraining.batch = noted
 generator_training.train(
     ProcFaces(16, count=12, supersampling=1), folder / "run", 0, sizes=[16], steps=[4], batches=[4], first_items=8,
     item_growth=1, generator=dict(w_dim=8, mapping_layers=2, channels=[8, 8, 4]), save_every=2, held_out=2,
-    mapping_steps=3, traits=0.1, trainer=dict(accelerator="cpu", devices=2),
+    mapping_steps=3, traits=0.1, compared=4, trainer=dict(accelerator="cpu", devices=2),
+    perceptual=dict(name="lpips", net="procfaces", weights="procfaces_128_perceptual"),
 )
 """
 
@@ -50,4 +51,5 @@ def test_two_processes_see_other_pictures_and_end_with_equal_weights(
     assert one["seen"].shape == (4, 2, 64) and not torch.equal(one.pop("seen"), other.pop("seen"))
     own = {"average.map.w_avg"}  # the first process alone writes weights, and their mean of W
     assert all(torch.equal(value, other[name]) for name, value in one.items() if name not in own)
-    assert "l1 " in (tmp_path / "run" / "scores.txt").read_text()
+    lines = dict(line.split() for line in (tmp_path / "run" / "scores.txt").read_text().splitlines())
+    assert float(lines["l1"]) > 0 and float(lines["frechet_procfaces"]) > float(lines["frechet_procfaces_floor"]) > 0
