@@ -57,7 +57,7 @@ def pyramid_distance(drawn: Tensor, wanted: Tensor, weights: Tensor, *, levels: 
     return total / levels
 
 
-def directions(image: Tensor) -> Tensor:
+def differences(image: Tensor) -> Tensor:
     """Differences of pixels next to each other and two apart, along and across and diagonally, and from the mean of the
     neighbours: (n, 7 c, h - 2, w - 2)."""
     middle = image[..., 1:-1, 1:-1]
@@ -73,9 +73,9 @@ def texture_distance(
 ) -> Tensor:
     """Mean absolute difference of how strongly pixels vary near each place, in every direction, at three sizes.
 
-    What is a little out of place costs nothing here and what is blurred does, where a difference of pixels is least
-    for the mean of what may be: a strand of hair need not lie where the other one lies, but strands there must be, and
-    an outline that is soft varies less in the squares than a sharp one.
+    What is a little out of place costs less here than what is blurred, where a difference of pixels is least for the
+    mean of what may be: strands of hair need not lie where the others lie, but strands there must be, and an outline
+    that is soft varies less in the squares than a sharp one.
 
     Args:
         drawn, wanted: (n, 3, h, w) in [-1, 1].
@@ -89,7 +89,7 @@ def texture_distance(
         side = min(window, *(size - 2 for size in drawn.shape[-2:]))  # of small pictures, all there is
         if side < 1:
             break
-        found, known = ((F.avg_pool2d(directions(x).square(), side, stride) + 1e-4).sqrt() for x in (drawn, wanted))
+        found, known = ((F.avg_pool2d(differences(x).square(), side, stride) + 1e-4).sqrt() for x in (drawn, wanted))
         places = F.avg_pool2d(weights[..., 1:-1, 1:-1], side, stride)
         total = total + (places * (found - known).abs()).mean()
     return total / levels

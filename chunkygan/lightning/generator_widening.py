@@ -29,7 +29,9 @@ def widened(generator: Any, channels: Sequence[int]) -> Any:
     """
     before = list(generator.config["channels"])
     if len(channels) != len(before) or any(new < old for new, old in zip(channels, before)):
-        raise ShapeError(f"channels: {list(channels)} must be as many numbers as {before}, and none smaller")
+        raise ShapeError(
+            f"channels: {list(channels)} must be as many numbers as {before}, and none smaller; null keeps those"
+        )
     wide = create("generator", {"name": "stylegan2", **generator.config, "channels": list(channels)})
     known = generator.state_dict()
     for name, value in wide.state_dict().items():
