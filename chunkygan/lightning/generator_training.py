@@ -34,7 +34,7 @@ from chunkygan.lightning.generator_losses import (
 from chunkygan.lightning.generator_schedule import Stage, rate_at, stage_at, stages_of
 from chunkygan.lightning.generator_scores import regression_scores, set_scores
 from chunkygan.lightning.generator_widening import widened
-from chunkygan.lightning.mapping_training import Traits, teach
+from chunkygan.lightning.mapping_training import Traits, carry_styles, teach
 from chunkygan.lightning.resumable import write_scores
 from chunkygan.lightning.trainer import quiet_trainer, shared_gradients, ticks
 
@@ -204,6 +204,7 @@ def train(
     mapping_steps: int = 0,
     mapping_rate: float = 1.0,
     style_rate: float = 1.0,
+    style_ridge: float = 0.0,
     features: float = 0.0,
     traits: float = 0.0,
     texture: float = 0.0,
@@ -231,6 +232,8 @@ def train(
         mapping_steps: steps in which the mapping network alone learns to tell what latents stand for, before the first.
         mapping_rate, style_rate: learning rates of the mapping network and of the layers that make styles of codes, as
             multiples of the others'. A style's weights are scaled down when used, so that at 1 they learn slowly.
+        style_ridge: before the first step, how gentle styles become where codes hardly vary, so that codes beyond those of
+            the mapping network can be fitted well (`carry_styles`); 0: as steep as they are.
         features: weight of the difference of `perceptual`'s feature maps next to that of pixels.
         traits: weight of what codes tell of latents.
         texture: weight of the difference in how strongly pixels vary near each place, next to that of pixels.
@@ -257,8 +260,11 @@ def train(
     reader = None
     if mapping_steps or traits:
         reader = Traits(dataset, network.map, seed)
-    if reader and mapping_steps and not state.exists():
-        teach(network, reader, seed, steps=mapping_steps)
+    if not state.exists():
+        if reader and mapping_steps:
+            teach(network, reader, seed, steps=mapping_steps)
+        if style_ridge:
+            carry_styles(network, network.map, seed, ridge=style_ridge)
     reals = Reals(dataset, folder, seed, first=first_items, growth=item_growth)
     module = GeneratorTraining(network, reals, dataset.classes, options, perceptual=comparing, traits=reader)
     (out_dir / "options.txt").write_text(f"{asdict(options)}\n")

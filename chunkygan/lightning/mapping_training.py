@@ -95,29 +95,38 @@ def teach(
         generator.map, traits, steps=steps, batch=batch, learning_rate=learning_rate, seed=seed
     )
     quiet_trainer(steps=steps, callbacks=[], accelerator="cpu", devices=1).fit(module, ticks())
-    carry_styles(generator, before, _latents(SAMPLED, generator.z_dim, seed))
+    carry_styles(generator, before, seed)
 
 
 @torch.no_grad()
-def carry_styles(generator: Any, before: nn.Module, z: Tensor) -> None:
+def carry_styles(generator: Any, before: nn.Module, seed: int, *, ridge: float = 1e-5) -> None:
     """Fits every layer's affine part to the styles that it gave for the codes of another mapping network.
 
+    Codes hardly vary in some directions. There the fit may take any slope, and takes a steep one for a little gain;
+    a code that leaves those of the mapping network, as codes of inversions do, is then thrown about.
+
     Args:
-        before: the mapping network of those codes.
-        z: (n, z_dim), latents over which the squared difference is least.
+        before: the mapping network of those codes; the generator's own for the same codes with gentler slopes.
+        seed: of the latents over which the squared difference is least.
+        ridge: what a slope costs, as a share of the codes' mean variance.
     """
+    z = _latents(SAMPLED, generator.z_dim, seed)
     old, new = before(z, None), generator.map(z, None)
     for layer in generator.styled_layers():
-        found = _least_squares(new, layer.affine(old))
+        found = _least_squares(new, layer.affine(old), ridge)
         layer.affine.weight.copy_(found[:-1].T / layer.affine.weight_gain)
         layer.affine.bias.copy_(found[-1] / layer.affine.bias_gain)
 
 
-def _least_squares(known: Tensor, wanted: Tensor) -> Tensor:
-    """(k + 1, m): weights, and in the last row the offset, with which known, (n, k), tells wanted, (n, m), best."""
+def _least_squares(known: Tensor, wanted: Tensor, ridge: float = 1e-5) -> Tensor:
+    """(k + 1, m): weights, and in the last row the offset, with which known, (n, k), tells wanted, (n, m), best.
+
+    Args:
+        ridge: what the square of a weight costs, as a share of the mean variance of what is known.
+    """
     rows = torch.cat([known, torch.ones_like(known[:, :1])], 1).double()
-    ridge = 1e-5 * len(known) * float(known.std(0).mean()) ** 2
-    square = rows.T @ rows + ridge * torch.eye(rows.shape[1], dtype=torch.float64, device=known.device)
+    square = rows.T @ rows
+    square.diagonal()[:-1] += ridge * len(known) * float(known.var(0).mean())
     return torch.linalg.solve(square, rows.T @ wanted.double()).float()
 
 

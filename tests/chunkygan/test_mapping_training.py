@@ -78,9 +78,29 @@ def test_styles_are_carried_over_to_codes_that_mean_the_same(few: None) -> None:
             return before(z, c).flip(1) * 3 + 1
 
     network.map = Turned()
-    carry_styles(network, before, torch.randn(2000, 8, generator=torch.Generator().manual_seed(2)))
+    carry_styles(network, before, seed=2)
     for found, style in zip(network.styles(network.map(z, None)[:, None].repeat(1, network.num_ws, 1)), wanted):
         torch.testing.assert_close(found, style, atol=2e-2, rtol=0)
+
+
+def test_a_ridge_makes_styles_gentle_where_codes_hardly_vary(few: None) -> None:
+    """Codes of the mapping keep their styles; a step of one where they vary by a hundredth no longer changes them."""
+    network, plain = generator().requires_grad_(False), generator().requires_grad_(False).map
+
+    class Flat(torch.nn.Module):
+        def forward(self, z: Tensor, c: None) -> Tensor:
+            return plain(z, c) * torch.where(torch.arange(24) < 4, 0.01, 1.0)
+
+    network.map = Flat()
+    ws = network.map(torch.randn(200, 8, generator=torch.Generator().manual_seed(1)), None)
+
+    def styles(codes: Tensor) -> Tensor:
+        return torch.cat(network.styles(codes[:, None].repeat(1, network.num_ws, 1)), 1)
+
+    before, steep = styles(ws), (styles(ws + 1.0 * (torch.arange(24) < 4)) - styles(ws)).abs().mean()
+    carry_styles(network, network.map, seed=2, ridge=3e-3)
+    assert float((styles(ws) - before).abs().mean()) < 0.02 * float(before.std(0).mean())
+    assert float((styles(ws + 1.0 * (torch.arange(24) < 4)) - styles(ws)).abs().mean()) < 0.1 * float(steep)
 
 
 def test_faces_tell_hues_as_points_of_a_circle() -> None:
