@@ -232,8 +232,8 @@ def train(
         mapping_steps: steps in which the mapping network alone learns to tell what latents stand for, before the first.
         mapping_rate, style_rate: learning rates of the mapping network and of the layers that make styles of codes, as
             multiples of the others'. A style's weights are scaled down when used, so that at 1 they learn slowly.
-        style_ridge: before the first step, how gentle styles become where codes hardly vary, so that codes beyond those of
-            the mapping network can be fitted well (`carry_styles`); 0: as steep as they are.
+        style_ridge: before the first step, how gentle styles become where codes hardly vary, so that codes beyond those
+            of the mapping network can be fitted well (`carry_styles`); 0: as steep as they are.
         features: weight of the difference of `perceptual`'s feature maps next to that of pixels.
         traits: weight of what codes tell of latents.
         texture: weight of the difference in how strongly pixels vary near each place, next to that of pixels.

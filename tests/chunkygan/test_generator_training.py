@@ -172,6 +172,19 @@ def test_mapping_and_styles_learn_at_rates_of_their_own():
         assert rate == pytest.approx(wanted), name
 
 
+def test_styles_are_made_gentle_once_before_the_first_step(tmp_path):
+    first = generator_training.train(dataset(), tmp_path / "first", 0, steps=[1, 1], **TINY)
+    options = {**TINY, "generator": None, "start": str(first), "style_ridge": 1000.0, "learning_rate": 0.0}
+    again = generator_training.train(dataset(), tmp_path / "again", 0, steps=[1, 1], **options)
+    resumed = generator_training.train(dataset(), tmp_path / "again", 0, steps=[1, 2], **options)
+    known, gentle, kept = (
+        torch.cat([layer.affine.weight.flatten() for layer in read_generator(path).styled_layers()])
+        for path in (first, again, resumed)
+    )
+    assert 0 < float(gentle.norm()) < 0.01 * float(known.norm())
+    assert torch.equal(kept, gentle)
+
+
 def test_features_without_a_network_are_refused(tmp_path):
     with pytest.raises(ComponentError, match="training.features: there is no perceptual network"):
         generator_training.train(dataset(), tmp_path, 0, steps=[1, 1], features=0.1, **TINY)
